@@ -1,0 +1,111 @@
+"""Column types that keep amounts exact and times aware on both databases."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Dialect, LargeBinary, Numeric, String, Text, cast, types
+from sqlalchemy.dialects.postgresql import JSON as POSTGRES_JSON
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.types import TypeEngine
+
+from ledger.amounts import canonical, plain
+
+Name = String(collation="C").with_variant(String(), "sqlite")
+"""Text that is compared byte by byte, as the total order of facts needs it."""
+Hash = LargeBinary(32)
+
+
+class Amount(types.TypeDecorator[Decimal]):
+    """NUMERIC in PostgreSQL; canonical decimal text in SQLite, whose NUMERIC silently becomes a float."""
+
+    impl = Numeric
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Numeric())
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        return plain(value) if dialect.name == "sqlite" else canonical(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else canonical(Decimal(value))
+
+
+class Moment(types.TypeDecorator[datetime]):
+    """TIMESTAMPTZ in PostgreSQL; RFC 3339 text of one width in SQLite, so that it sorts. Always aware UTC."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else TIMESTAMP(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        assert value.tzinfo is not None, "a naive time would be a guess"
+        return moment_text(value) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return moment.astimezone(UTC)
+
+
+class Amounts(types.TypeDecorator[dict[str, Decimal]]):
+    """A JSON object of exact numbers, read as `Decimal`: `{"USD": 8432.1, "QQQ": 12.5}`."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else _JsonText())
+
+    def process_bind_param(self, value: dict[str, Decimal] | None, dialect: Dialect) -> Any:
+        return None if value is None else amounts_text(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, Decimal] | None:
+        return None if value is None else json.loads(value, parse_int=Decimal, parse_float=Decimal)
+
+
+class Names(types.TypeDecorator[list[str]]):
+    """A JSON array of names."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> Any:
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> list[str] | None:
+        return None if value is None else json.loads(value)
+
+
+class _JsonText(POSTGRES_JSON):
+    """PostgreSQL's `json` (which keeps the digits as they were sent), handed over and read as text."""
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        return None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        return None
+
+    def column_expression(self, column: Any) -> Any:
+        return cast(column, Text)
+
+
+def amounts_text(amounts: dict[str, Decimal]) -> str:
+    """The JSON text of amounts by name: exact numbers, names sorted."""
+    return "{" + ", ".join(f"{json.dumps(name)}: {plain(amounts[name])}" for name in sorted(amounts)) + "}"
+
+
+def moment_text(moment: datetime) -> str:
+    """RFC 3339 in UTC with six decimals: texts sort as the moments do."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"

@@ -1,0 +1,324 @@
+"""The log: append facts once, in one dense order; read them back.
+
+A position comes from the one `log_head` row, locked in the append transaction, so a reader who has seen
+position p has seen everything before it. What cannot be recorded is kept beside the log: `rejected` (with
+the reason) and `parked` (a type or version that this release does not know).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row, func, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ledger import chain, postgres_copy
+from ledger.columns import moment_text
+from ledger.errors import SetupError
+from ledger.events import EVENT_TYPES, Recorded, RunStarted
+from ledger.messages import Fact, Unknown, digest
+from ledger.receipts import Receipt
+from ledger.schema import events, log_head, parked, rejected
+
+Identity = tuple[str, str]
+READ_LIMIT = 5_000
+_LOOKUP = 400
+_REASON_LENGTH = 2_000
+_PAYLOAD_KEPT = 1024 * 1024
+_COLUMNS = ("position", "subject", "id", "type", "version", "at", "recorded_at", "payload", "digest", "hash")
+_SQLITE_INSERT = f"INSERT INTO events ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A message that the door refuses: what it was, and why. `payload` is as it came."""
+
+    subject: str
+    id: str
+    reason: str
+    detail: str
+    payload: bytes
+
+    @property
+    def digest(self) -> bytes:
+        """What the refused message is, in 32 bytes."""
+        return digest(self.subject, self.payload)
+
+
+Entry = Fact | Unknown | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the log."""
+
+    position: int
+    hash: bytes
+    recorded_at: datetime
+
+
+def read_head(session: Session) -> Head:
+    """The position, hash and time of the last fact; position 0 and the genesis hash for an empty log.
+
+    Raises: SetupError where the log has no head row, so is not a ledger's.
+    """
+    return _head(session.execute(select(log_head)).one_or_none())
+
+
+def append(session: Session, entries: Sequence[Entry], *, now: datetime | None = None) -> tuple[Receipt, ...]:
+    """Record these messages in the session's transaction; the receipts hold once it is committed.
+
+    Shape: one receipt for each entry, in order. Each identity is recorded once: the same content again is a
+    duplicate, other content a conflict. A refused entry changes nothing for its neighbours.
+    """
+    head = _head(session.execute(select(log_head).with_for_update()).one_or_none())
+    now = max(now or datetime.now(UTC), head.recorded_at)
+    receipts: list[Receipt | None] = [None] * len(entries)
+    facts = [(place, entry) for place, entry in enumerate(entries) if isinstance(entry, Fact)]
+    conditional = any(isinstance(fact.event, RunStarted) and fact.event.after is not None for _, fact in facts)
+    known: dict[Identity, Receipt] = {}
+    if conditional:
+        known = _lookup(session, [fact for _, fact in facts])
+    outcome = _plan(session, facts, known, head=head, now=now)
+    if not _insert(session, outcome.rows, tentative=not conditional):
+        known = _lookup(session, [fact for _, fact in facts])
+        outcome = _plan(session, facts, known, head=head, now=now)
+        _insert(session, outcome.rows, tentative=False)
+    if outcome.rows:
+        session.execute(
+            update(log_head).values(position=outcome.head.position, hash=outcome.head.hash, recorded_at=now)
+        )
+    for place, receipt in outcome.receipts.items():
+        receipts[place] = receipt
+    _quarantine(session, entries, receipts, now)
+    return tuple(receipt for receipt in receipts if receipt is not None)
+
+
+def read(
+    session: Session, *, after: int = 0, through: int | None = None, subject: str | None = None, limit: int = READ_LIMIT
+) -> tuple[Recorded, ...]:
+    """The facts behind position `after`, up to and with `through`, in the order of the log."""
+    query = _select().where(events.c.position > after).order_by(events.c.position).limit(limit)
+    if through is not None:
+        query = query.where(events.c.position <= through)
+    if subject is not None:
+        query = query.where(events.c.subject == subject)
+    return tuple(_recorded(row) for row in session.execute(query))
+
+
+def read_subject(session: Session, subject: str, *, through: int) -> tuple[Recorded, ...]:
+    """Every fact of one subject up to a position, in no particular order."""
+    query = _select().where(events.c.subject == subject, events.c.position <= through)
+    return tuple(_recorded(row) for row in session.execute(query))
+
+
+def read_kind(session: Session, kind: str, *, after: int = 0, through: int) -> Iterator[Recorded]:
+    """The facts of all subjects of one kind (`market`, `actions`) between two positions, in no particular order."""
+    query = _select().where(
+        events.c.subject >= f"{kind}.",
+        events.c.subject < f"{kind}/",
+        events.c.position > after,
+        events.c.position <= through,
+    )
+    for row in session.execute(query):
+        yield _recorded(row)
+
+
+def subjects(session: Session, kind: str, *, through: int | None = None) -> tuple[str, ...]:
+    """The subjects of one kind that have spoken, sorted."""
+    query = select(events.c.subject).where(events.c.subject >= f"{kind}.", events.c.subject < f"{kind}/").distinct()
+    if through is not None:
+        query = query.where(events.c.position <= through)
+    return tuple(sorted(session.scalars(query)))
+
+
+def position_hash(session: Session, position: int) -> bytes | None:
+    """The hash at a position, or None where the log does not reach it; position 0 is the genesis."""
+    if position == 0:
+        return chain.GENESIS
+    return session.scalar(select(events.c.hash).where(events.c.position == position))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    head: Head
+    rows: list[tuple[Any, ...]]
+    receipts: dict[int, Receipt]
+
+
+def _plan(
+    session: Session,
+    facts: Sequence[tuple[int, Fact]],
+    known: Mapping[Identity, Receipt],
+    *,
+    head: Head,
+    now: datetime,
+) -> _Outcome:
+    """What becomes of each fact, given the identities that are already recorded."""
+    seen: dict[Identity, Receipt] = dict(known)
+    position, hash_ = head.position, head.hash
+    rows: list[tuple[Any, ...]] = []
+    receipts: dict[int, Receipt] = {}
+    for place, fact in facts:
+        identity = (fact.subject, fact.event.id)
+        content = fact.digest
+        first = seen.get(identity)
+        if first is not None:
+            receipts[place] = _repeated(first, content)
+            continue
+        if _is_stale(session, fact, seen):
+            receipts[place] = Receipt(*identity, "rejected", digest=content, reason="stale")
+            continue
+        position += 1
+        hash_ = chain.link(hash_, position=position, recorded_at=now, digest=content)
+        event = fact.event
+        rows.append(
+            (position, fact.subject, event.id, event.type, event.v, event.at, now, fact.payload, content, hash_)
+        )
+        receipts[place] = seen[identity] = Receipt(*identity, "recorded", position, hash_, content)
+    return _Outcome(Head(position, hash_, now), rows, receipts)
+
+
+def _repeated(first: Receipt, content: bytes) -> Receipt:
+    if first.digest == content:
+        return replace(first, status="duplicate")
+    return replace(first, status="conflict", reason="another fact has this id: publish under a new one")
+
+
+def _is_stale(session: Session, fact: Fact, seen: Mapping[Identity, Receipt]) -> bool:
+    """Whether something newer of this subject is recorded than the position that the fact acted on."""
+    if not isinstance(fact.event, RunStarted) or fact.event.after is None:
+        return False
+    after = fact.event.after
+    if any(receipt.subject == fact.subject and (receipt.position or 0) > after for receipt in seen.values()):
+        return True
+    newer = select(events.c.position).where(events.c.position > after, events.c.subject == fact.subject).limit(1)
+    return session.scalar(newer) is not None
+
+
+def _lookup(session: Session, facts: Sequence[Fact]) -> dict[Identity, Receipt]:
+    """The recorded facts that have one of these identities."""
+    found: dict[Identity, Receipt] = {}
+    identities = sorted({(fact.subject, fact.event.id) for fact in facts})
+    for start in range(0, len(identities), _LOOKUP):
+        query = select(events.c.subject, events.c.id, events.c.position, events.c.hash, events.c.digest).where(
+            tuple_(events.c.subject, events.c.id).in_(identities[start : start + _LOOKUP])
+        )
+        for row in session.execute(query):
+            found[row.subject, row.id] = Receipt(row.subject, row.id, "recorded", row.position, row.hash, row.digest)
+    return found
+
+
+def _insert(session: Session, rows: list[tuple[Any, ...]], *, tentative: bool) -> bool:
+    """Write the rows at once; False where one of the identities is already recorded and nothing was written.
+
+    Most batches hold only new facts, so the identities are looked up only after the database has refused.
+    """
+    if not rows:
+        return True
+    if not tentative:
+        _write(session, rows)
+        return True
+    savepoint = session.begin_nested()
+    try:
+        _write(session, rows)
+    except IntegrityError:
+        savepoint.rollback()
+        return False
+    savepoint.commit()
+    return True
+
+
+def _write(session: Session, rows: list[tuple[Any, ...]]) -> None:
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        texts = [(*row[:5], moment_text(row[5]), moment_text(row[6]), row[7].decode(), *row[8:]) for row in rows]
+        connection.exec_driver_sql(_SQLITE_INSERT, texts)
+    else:
+        postgres_copy.write(
+            connection,
+            "ledger.events",
+            _COLUMNS,
+            ("int8", "text", "text", "text", "int4", "timestamptz", "timestamptz", "text", "bytea", "bytea"),
+            [(*row[:7], row[7].decode(), *row[8:]) for row in rows],
+        )
+
+
+def _quarantine(session: Session, entries: Sequence[Entry], receipts: list[Receipt | None], now: datetime) -> None:
+    """Keep what is not recorded, each once, and answer for it."""
+    refusals: list[Refusal] = []
+    unknown: list[Unknown] = []
+    for place, entry in enumerate(entries):
+        receipt = receipts[place]
+        match entry:
+            case Refusal():
+                refusals.append(entry)
+                receipts[place] = Receipt(entry.subject, entry.id, "rejected", digest=entry.digest, reason=entry.detail)
+            case Unknown():
+                unknown.append(entry)
+                receipts[place] = Receipt(entry.subject, entry.id, "parked", digest=entry.digest)
+            case Fact():
+                assert receipt is not None
+                if receipt.status in ("conflict", "rejected"):
+                    reason = "conflict" if receipt.status == "conflict" else "stale"
+                    refusals.append(
+                        Refusal(entry.subject, entry.event.id, reason, receipt.reason or reason, entry.payload)
+                    )
+    _keep(session, rejected, [_rejected_row(refusal, now) for refusal in refusals])
+    _keep(session, parked, [_parked_row(entry, now) for entry in unknown])
+
+
+def _rejected_row(refusal: Refusal, now: datetime) -> dict[str, object]:
+    return {
+        "digest": refusal.digest,
+        "received_at": now,
+        "subject": refusal.subject,
+        "event_id": refusal.id,
+        "reason": refusal.reason,
+        "detail": refusal.detail[:_REASON_LENGTH],
+        "payload": refusal.payload[:_PAYLOAD_KEPT],
+    }
+
+
+def _parked_row(entry: Unknown, now: datetime) -> dict[str, object]:
+    return {
+        "digest": entry.digest,
+        "received_at": now,
+        "subject": entry.subject,
+        "event_id": entry.id,
+        "type": entry.type,
+        "version": entry.version,
+        "payload": entry.payload,
+    }
+
+
+def _keep(session: Session, table: Any, rows: list[dict[str, object]]) -> None:
+    if not rows:
+        return
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    session.execute(insert(table).on_conflict_do_nothing(index_elements=["digest"]), rows)
+
+
+def _head(row: Row[Any] | None) -> Head:
+    if row is None:
+        raise SetupError("the log has no head: this database is not a ledger, run `botledger db upgrade`")
+    return Head(row.position, row.hash, row.recorded_at)
+
+
+def _select() -> Any:
+    return select(events.c.position, events.c.subject, events.c.type, events.c.recorded_at, events.c.payload)
+
+
+def _recorded(row: Row[Any]) -> Recorded:
+    event = EVENT_TYPES[row.type].model_validate_json(row.payload)
+    return Recorded(row.position, row.subject, event, row.recorded_at)
+
+
+def count(session: Session, *, through: int) -> int:
+    """How many facts the log holds up to a position; dense as it is, that is the position itself."""
+    return session.scalar(select(func.count()).select_from(events).where(events.c.position <= through)) or 0

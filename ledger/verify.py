@@ -1,0 +1,90 @@
+"""The proof that the log is what was written: density, identity, columns, digests, chain, head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Row, func, select
+from sqlalchemy.orm import Session
+
+from ledger import chain
+from ledger.errors import Corrupt, Refused
+from ledger.log import Head, read_head
+from ledger.messages import Fact, decode, digest
+from ledger.schema import events
+
+_BATCH = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A log that is whole: how many facts it has, and its head."""
+
+    facts: int
+    head: Head
+
+
+def verify(session: Session) -> Verified:
+    """Derive every column of the log again from the payloads, and every hash from the one before.
+
+    Raises: Corrupt, naming the first bad position and what is wrong with it.
+    """
+    head = read_head(session)
+    position, hash_ = 0, chain.GENESIS
+    recorded_at = head.recorded_at
+    while rows := session.execute(
+        select(events).where(events.c.position > position).order_by(events.c.position).limit(_BATCH)
+    ).all():
+        for row in rows:
+            if row.position != position + 1:
+                raise Corrupt(position + 1, f"is missing; the next one is {row.position}")
+            if position and row.recorded_at < recorded_at:
+                raise Corrupt(row.position, "recorded_at is before that of the fact before it")
+            hash_ = _check(row, hash_)
+            position, recorded_at = row.position, row.recorded_at
+    if (position, hash_) != (head.position, head.hash):
+        raise Corrupt(
+            position + 1, f"the log ends at {position}, its head says {head.position}: the end was cut or added"
+        )
+    _check_identities(session, position)
+    return Verified(position, head)
+
+
+def _check(row: Row[Any], previous: bytes) -> bytes:
+    """The hash of this row, after everything about it has been derived again."""
+    payload = row.payload.encode()
+    content = digest(row.subject, payload)
+    if content != row.digest:
+        raise Corrupt(row.position, "the payload or subject was changed: its digest does not follow from them")
+    link = chain.link(previous, position=row.position, recorded_at=row.recorded_at, digest=content)
+    if link != row.hash:
+        raise Corrupt(row.position, "the hash does not follow from the one before it")
+    try:
+        fact = decode(row.subject, payload)
+    except (Refused, ValidationError) as error:
+        raise Corrupt(row.position, f"the payload is no well-formed fact: {error}") from error
+    if not isinstance(fact, Fact):
+        raise Corrupt(row.position, f"is a {fact.type} version {fact.version}, which this release does not know")
+    if fact.payload != payload:
+        raise Corrupt(row.position, "the payload is not in canonical form")
+    event = fact.event
+    for name, derived in (("id", event.id), ("type", event.type), ("version", event.v), ("at", event.at)):
+        if getattr(row, name) != derived:
+            raise Corrupt(row.position, f"the column {name} is {getattr(row, name)}, the payload says {derived}")
+    return link
+
+
+def _check_identities(session: Session, last: int) -> None:
+    """The unique constraint could have been dropped; the facts must not have been doubled."""
+    twice = (
+        select(func.max(events.c.position))
+        .group_by(events.c.subject, events.c.id)
+        .having(func.count() > 1)
+        .order_by(func.max(events.c.position))
+        .limit(1)
+    )
+    position = session.scalar(twice)
+    if position is not None:
+        raise Corrupt(position, f"an identity stands twice among {last} facts")
