@@ -88,3 +88,8 @@ def plain(amount: Decimal) -> str:
 def canonical(amount: Decimal) -> Decimal:
     """The same amount without trailing zeros, as it is stored and compared."""
     return Decimal(plain(amount))
+
+
+def normal(amount: Decimal) -> Decimal:
+    """The same amount without trailing zeros, perhaps with an exponent: as drivers take it."""
+    return _WIDE.normalize(amount)

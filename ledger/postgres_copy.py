@@ -31,3 +31,10 @@ def write(
         raise IntegrityError(f"COPY {table}", None, error) from error
     finally:
         cursor.close()
+
+
+def json_text(text: str) -> Any:
+    """A JSON text as the driver takes it for a `json` column, digit for digit."""
+    from psycopg.types.json import Json  # noqa: PLC0415 - the driver is an extra
+
+    return Json(text, dumps=str)

@@ -1,0 +1,221 @@
+"""Generations of the books: built beside the live one, then put in its place at once.
+
+PostgreSQL: a schema `books_<n>`, shown as views under the fixed names. SQLite: a file `books-<n>.sqlite`,
+with `books.sqlite` pointing at the live one. The generation before the live one stays until the next
+rebuild, for readers that have it open.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from ledger.columns import Amount
+from ledger.database import BOOKS, POINTER, connect, get_db_session, live_generation, sqlite_connection
+from ledger.errors import SetupError
+from ledger.settings import Database
+from projections.tables import PROJECTOR_VERSION, Base, Checkpoint
+
+_LOCK_KEY = 0x626F6F6B73  # "books"
+_SWAP_ATTEMPTS = 60
+_SWAP_LOCK_MILLISECONDS = 500
+CHECKPOINT = "books"
+
+
+@contextmanager
+def building(database: Database) -> Iterator[None]:
+    """Only one process builds books at a time.
+
+    Raises: SetupError where another one does.
+    """
+    busy = SetupError(f"a rebuild of the books in {database} is running already: wait for it to end")
+    if database.is_sqlite:
+        assert database.directory is not None
+        with (database.directory / "rebuild.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise busy from error
+            yield
+        return
+    with connect(database, "log").connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK_KEY}):
+            raise busy
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK_KEY})
+
+
+def create_generation(database: Database) -> int:
+    """New, empty books beside the live ones, without indexes yet; what a killed rebuild left is removed.
+
+    Shape: the number of the generation. To be called while `building`.
+    """
+    live = live_generation(database)
+    number = _clear(database, live)
+    with _on_generation(database, number) as connection:
+        for table in Base.metadata.sorted_tables:
+            connection.execute(CreateTable(table))
+        if connection.dialect.name == "sqlite":
+            for table in Base.metadata.sorted_tables:
+                _create_real_view(connection, table)
+    with get_db_session(database, writes=True, generation=number) as session:
+        session.add(Checkpoint(name=CHECKPOINT, position=0, hash=bytes(32), projector_version=PROJECTOR_VERSION))
+    return number
+
+
+def create_indexes(database: Database, number: int) -> None:
+    """The indexes of a generation, made once its rows are in."""
+    with _on_generation(database, number) as connection:
+        for table in Base.metadata.sorted_tables:
+            for index in sorted(table.indexes, key=lambda index: str(index.name)):
+                connection.execute(CreateIndex(index))
+
+
+def publish(database: Database, number: int) -> None:
+    """Show these books to readers in place of the live ones, at once.
+
+    Raises: SetupError where something of somebody else has one of the fixed names, or readers hold up the swap.
+    """
+    if database.is_sqlite:
+        _point(database.books_file(number), database.books_link)
+        return
+    for attempt in range(_SWAP_ATTEMPTS):
+        try:
+            with connect(database, "log").begin() as connection:
+                _swap_views(connection, database, number)
+            return
+        except OperationalError as error:
+            if "lock timeout" not in str(error.orig) or attempt == _SWAP_ATTEMPTS - 1:
+                raise
+
+
+def ensure_books(database: Database) -> int:
+    """The number of the live books; empty ones are made where there are none."""
+    live = live_generation(database)
+    if live is not None:
+        return live
+    with building(database):
+        live = live_generation(database)
+        if live is None:
+            live = create_generation(database)
+            create_indexes(database, live)
+            publish(database, live)
+    return live
+
+
+def _clear(database: Database, live: int | None) -> int:
+    """Remove every generation but the live one; the number that the next one takes."""
+    if database.is_sqlite:
+        return _clear_files(database, live)
+    with connect(database, "log").begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {BOOKS}"))
+        connection.execute(
+            text(
+                f"CREATE TABLE IF NOT EXISTS {POINTER} "
+                "(number integer PRIMARY KEY, projector_version integer NOT NULL, live boolean NOT NULL)"
+            )
+        )
+        numbers = list(connection.scalars(text(f"SELECT number FROM {POINTER} ORDER BY number")))
+        for number in numbers:
+            if number != live:
+                connection.execute(text(f"DROP SCHEMA IF EXISTS books_{number} CASCADE"))
+                connection.execute(text(f"DELETE FROM {POINTER} WHERE number = :number"), {"number": number})
+        following: int = max([*numbers, 0]) + 1
+        connection.execute(
+            text(f"INSERT INTO {POINTER} VALUES (:number, :version, false)"),
+            {"number": following, "version": PROJECTOR_VERSION},
+        )
+        connection.execute(text(f"DROP SCHEMA IF EXISTS books_{following} CASCADE"))
+        connection.execute(text(f"CREATE SCHEMA books_{following}"))
+    return following
+
+
+def _clear_files(database: Database, live: int | None) -> int:
+    assert database.directory is not None
+    highest = live or 0
+    for path in database.directory.glob("books-*.sqlite*"):
+        number = int(path.name.removeprefix("books-").partition(".")[0])
+        highest = max(highest, number)
+        if number != live:
+            path.unlink()
+    return highest + 1
+
+
+def _point(target: Path, link: Path) -> None:
+    """Make a name point at a file, at once for every reader."""
+    temporary = link.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target.name)
+    os.replace(temporary, link)  # noqa: PTH105 - the atomic rename is the point
+    directory = os.open(link.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _swap_views(connection: Connection, database: Database, number: int) -> None:
+    schema = database.books_schema
+    connection.execute(text(f"SET LOCAL lock_timeout = '{_SWAP_LOCK_MILLISECONDS}ms'"))
+    connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
+    kinds: dict[str, str] = dict(
+        connection.execute(
+            text(
+                "SELECT c.relname, c.relkind::text FROM pg_catalog.pg_class c "
+                "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema"
+            ),
+            {"schema": schema},
+        )
+        .tuples()
+        .all()
+    )
+    for table in Base.metadata.sorted_tables:
+        if kinds.get(table.name, "v") != "v":
+            raise SetupError(
+                f"{schema}.{table.name} exists already and is not botledger's: choose another schema (--books-schema)"
+            )
+        columns = ", ".join(f'"{column.name}"' for column in table.columns)
+        connection.exec_driver_sql(
+            f'CREATE OR REPLACE VIEW "{schema}"."{table.name}" AS SELECT {columns} FROM books_{number}."{table.name}"'
+        )
+    connection.execute(text(f"UPDATE {POINTER} SET live = (number = :number)"), {"number": number})
+
+
+@contextmanager
+def _on_generation(database: Database, number: int) -> Iterator[Connection]:
+    """A transaction on one generation, for its tables and indexes."""
+    if database.is_sqlite:
+        sqlite_connection(database.books_file(number), mode="rwc").close()
+    with get_db_session(database, writes=True, generation=number) as session:
+        yield session.connection()
+
+
+def _create_real_view(connection: Connection, table: Table) -> None:
+    """Beside each table with amounts, a view that shows them as floats, for people who type SQL."""
+    if not any(isinstance(column.type, Amount) for column in table.columns):
+        return
+    columns = ", ".join(
+        f'CAST("{column.name}" AS REAL) AS "{column.name}"' if isinstance(column.type, Amount) else f'"{column.name}"'
+        for column in table.columns
+    )
+    connection.exec_driver_sql(f'CREATE VIEW "{table.name}_real" AS SELECT {columns} FROM "{table.name}"')
+
+
+def checkpoint_version(database: Database) -> int | None:
+    """What the live books were made by, None where there are none that can be read."""
+    number = live_generation(database)
+    if number is None:
+        return None
+    with get_db_session(database) as session:
+        row: Any = session.get(Checkpoint, CHECKPOINT)
+        return None if row is None else row.projector_version

@@ -1,0 +1,250 @@
+"""Pure: prices, rates, splits and dividends by symbol and time.
+
+Valuing happens at the end of a day, so of all bars only one a symbol and day matters: the one that ends
+last (`Mark`). A market is a function of the set of market facts, whatever their order of arrival.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from ledger.amounts import ONE, share
+from ledger.events import Bar, BarsPublished, DividendDeclared, OrderKey, Recorded, SharesSplit
+from ledger.fields import interval_length
+from projections.rows import FlagRow
+
+DAY = timedelta(days=1)
+_LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
+
+
+class Price(NamedTuple):
+    """What one unit is worth at the end of a day, in shares of that day; `day` is that of the bar behind it."""
+
+    amount: Decimal
+    currency: str
+    at: datetime
+    day: int
+
+
+class Rate(NamedTuple):
+    """How much of the base currency one unit of another is, at the end of a day."""
+
+    amount: Decimal
+    at: datetime
+    day: int
+
+
+class _Mark(NamedTuple):
+    """The close that stands for a symbol's day: of the bars that end last, the longest, of these the latest told."""
+
+    end: datetime
+    length: timedelta
+    order: OrderKey
+    close: Decimal
+    currency: str
+    unit_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """From which day on a market fact changes what a symbol's holders have."""
+
+    symbol: str
+    from_day: int
+    is_action: bool
+
+
+ActionKey = tuple[str, datetime, str]
+"""One split or dividend, whoever reports it: symbol, moment, `split` or the dividend's currency."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """What is flagged of the reports of one split or dividend; the flags at `positions` are replaced by it."""
+
+    key: ActionKey
+    positions: tuple[int, ...]
+    flag: FlagRow | None
+
+
+class Market:
+    """Everything that market facts say, ready to be asked for a day's price or rate."""
+
+    def __init__(self) -> None:
+        self._marks: dict[str, dict[int, _Mark]] = {}
+        self._days: dict[str, list[int]] = {}
+        self._currencies: dict[str, set[str]] = {}
+        self._reports: dict[ActionKey, list[Recorded]] = {}
+        self._actions: dict[str, list[Recorded]] = {}
+        self._splits: dict[str, list[SharesSplit]] = {}
+        self._prices: dict[str, dict[int, Price | None]] = {}
+        self._rates: dict[tuple[str, str], dict[int, Rate | None]] = {}
+
+    def record_bars(self, fact: Recorded, event: BarsPublished) -> Effect | None:
+        """Take in bars; the effect on the symbol's holders, if there is any."""
+        length = interval_length(event.interval)
+        if length is None or length > DAY:
+            return None
+        changed = [day for bar in event.bars if (day := self._mark(fact.order, event, bar, length)) is not None]
+        if not changed:
+            return None
+        self._currencies.setdefault(event.symbol, set()).add(event.currency)
+        self._prices.pop(event.symbol, None)
+        self._rates.clear()
+        return Effect(event.symbol, min(changed), is_action=False)
+
+    def record_action(self, fact: Recorded, event: SharesSplit | DividendDeclared) -> tuple[Effect, Dispute]:
+        """Take in a split or dividend; of several reports of one, the last in the total order stands."""
+        kind = "split" if isinstance(event, SharesSplit) else event.currency
+        key = (event.symbol, event.at, kind)
+        reports = self._reports.setdefault(key, [])
+        if reports:
+            self._actions[event.symbol].remove(reports[-1])
+        insort(reports, fact, key=_order)
+        insort(self._actions.setdefault(event.symbol, []), reports[-1], key=_order)
+        self._splits[event.symbol] = [
+            action.event for action in self._actions[event.symbol] if isinstance(action.event, SharesSplit)
+        ]
+        self._prices.pop(event.symbol, None)
+        return Effect(event.symbol, event.at.toordinal(), is_action=True), _dispute(key, reports)
+
+    def actions(self, symbols: Iterable[str], *, after: OrderKey | None) -> list[Recorded]:
+        """The splits and dividends that stand for these symbols, in the total order, behind a place in it."""
+        found = [action for symbol in symbols for action in self._actions.get(symbol, ())]
+        if after is not None:
+            found = [action for action in found if action.order > after]
+        return sorted(found, key=_order)
+
+    def price_days(self, symbol: str, *, start: int, end: int | None) -> Sequence[int]:
+        """The days from `start` up to but without `end` on which a price of the symbol came in."""
+        days = self._days.get(symbol, [])
+        return days[bisect_left(days, start) : len(days) if end is None else bisect_left(days, end)]
+
+    def currencies(self, symbol: str) -> Iterable[str]:
+        """The currencies that the symbol's bars are in."""
+        return self._currencies.get(symbol, ())
+
+    def price(self, symbol: str, day: int) -> Price | None:
+        """The newest close at the end of a day, in the shares of that day; None where there is none."""
+        known = self._prices.setdefault(symbol, {})
+        if day not in known:
+            mark = self._newest(symbol, day)
+            known[day] = mark and Price(
+                self.in_shares_of(symbol, mark.close, unit_time=mark.unit_time, day=day),
+                mark.currency,
+                mark.end,
+                ending_day(mark.end),
+            )
+        return known[day]
+
+    def rate(self, currency: str, base: str, day: int) -> Rate | None:
+        """The rate at the end of a day: the bare close of the pair or one over the inverse's, the newer."""
+        known = self._rates.setdefault((currency, base), {})
+        if day not in known:
+            known[day] = self._rate(currency, base, day)
+        return known[day]
+
+    def in_shares_of(self, symbol: str, price: Decimal, *, unit_time: datetime, day: int) -> Decimal:
+        """A price for a unit of `unit_time`, told for a unit of the end of `day`."""
+        new, old = self._ratio(symbol, unit_time, day)
+        return price if new == old else share(price, old, new)
+
+    def quantity_on(self, symbol: str, quantity: Decimal, *, at: datetime, day: int) -> Decimal:
+        """How many units of the end of `day` a quantity of `at` has become by splits."""
+        new, old = self._ratio(symbol, at, day)
+        return quantity if new == old else share(quantity, new, old)
+
+    def _ratio(self, symbol: str, unit_time: datetime, day: int) -> tuple[Decimal, Decimal]:
+        """New and old units between a time and the end of a day, in whichever direction they lie."""
+        new = old = ONE
+        seen_until = end_of(day)
+        for split in self._splits.get(symbol, ()):
+            if unit_time < split.at < seen_until:
+                new, old = new * split.new, old * split.old
+            elif seen_until <= split.at <= unit_time:
+                new, old = new * split.old, old * split.new
+        return new, old
+
+    def _rate(self, currency: str, base: str, day: int) -> Rate | None:
+        direct = self._newest(f"{currency}{base}=X", day)
+        inverse = self._newest(f"{base}{currency}=X", day)
+        if inverse is not None and not inverse.close:
+            inverse = None
+        if direct is not None and (inverse is None or direct.end >= inverse.end):
+            return Rate(direct.close, direct.end, ending_day(direct.end))
+        if inverse is not None:
+            return Rate(share(ONE, ONE, inverse.close), inverse.end, ending_day(inverse.end))
+        return None
+
+    def _newest(self, symbol: str, day: int) -> _Mark | None:
+        days = self._days.get(symbol)
+        place = bisect_right(days, day) if days else 0
+        return self._marks[symbol][days[place - 1]] if days and place else None
+
+    def _mark(self, order: OrderKey, event: BarsPublished, bar: Bar, length: timedelta) -> int | None:
+        """The day whose mark this bar becomes, or None where another one stands.
+
+        Revisions only replace a bar by one that ends at the same moment, so the greatest of all versions
+        ever seen is enough, and no bar has to be kept.
+        """
+        end = _LAST_MOMENT if _LAST_MOMENT - bar.start < length else bar.start + length
+        day = ending_day(end)
+        unit_time = max(bar.start, event.adjusted_through or bar.start)
+        mark = _Mark(end, length, order, bar.close, event.currency, unit_time)
+        marks = self._marks.setdefault(event.symbol, {})
+        standing = marks.get(day)
+        if standing is not None and standing[:3] >= mark[:3]:
+            return None
+        if standing is None:
+            insort(self._days.setdefault(event.symbol, []), day)
+        marks[day] = mark
+        return day
+
+
+def ending_day(end: datetime) -> int:
+    """The day in which a bar ends: the end belongs to the day before it where it is midnight."""
+    return (end - _TICK).toordinal()
+
+
+def end_of(day: int) -> datetime:
+    """The moment at which a day is valued: 00:00Z of the next one (on the last day of year 9999 its last moment)."""
+    if day >= _LAST_MOMENT.toordinal():
+        return _LAST_MOMENT
+    return datetime.fromordinal(day + 1).replace(tzinfo=UTC)
+
+
+def start_of(day: int) -> datetime:
+    """00:00Z of a day."""
+    return datetime.fromordinal(day).replace(tzinfo=UTC)
+
+
+def _order(fact: Recorded) -> OrderKey:
+    return fact.order
+
+
+def _dispute(key: ActionKey, reports: Sequence[Recorded]) -> Dispute:
+    standing = reports[-1]
+    positions = tuple(report.position for report in reports)
+    told = {_told(report.event) for report in reports}
+    if len(told) == 1:
+        return Dispute(key, positions, None)
+    event = standing.event
+    assert isinstance(event, SharesSplit | DividendDeclared)
+    detail = f"{len(reports)} reports differ: {', '.join(sorted(told))}; this one stands"
+    return Dispute(key, positions, FlagRow("disputed", standing.position, event.symbol, None, event.at, detail))
+
+
+def _told(event: object) -> str:
+    match event:
+        case SharesSplit():
+            return f"{event.new}:{event.old}"
+        case DividendDeclared():
+            return format(event.per_share.normalize(), "f")
+        case _:
+            raise AssertionError(event)

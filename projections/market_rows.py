@@ -1,0 +1,73 @@
+"""What market facts put into the tables: bars as they stand, disputes, future dates; the same for every path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from ledger.events import BarsPublished, DividendDeclared, Recorded, SharesSplit
+from projections.book import FUTURE
+from projections.market import ActionKey, Dispute, Effect, Market
+from projections.rows import BarRow, FlagRow
+from projections.tables import Flag, HistoricData, table
+from projections.writer import books_schema, insert_rows, upsert_rows
+
+BarKey = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class MarketRows:
+    """Rows of market facts, each bar and dispute once, and what they change for holders."""
+
+    bars: dict[BarKey, BarRow] = field(default_factory=dict)
+    disputes: dict[ActionKey, Dispute] = field(default_factory=dict)
+    flags: list[FlagRow] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+
+    @property
+    def flag_rows(self) -> list[FlagRow]:
+        """All flags that these facts raise."""
+        return [*self.flags, *(dispute.flag for dispute in self.disputes.values() if dispute.flag is not None)]
+
+
+def take_in(market: Market, facts: Iterable[Recorded], into: MarketRows | None = None) -> MarketRows:
+    """Take the market's facts among these into the market; the rows that they make."""
+    rows = MarketRows() if into is None else into
+    for fact in facts:
+        match fact.event:
+            case BarsPublished():
+                _take_bars(rows, fact, fact.event)
+                effect = market.record_bars(fact, fact.event)
+                if effect is not None:
+                    rows.effects.append(effect)
+            case SharesSplit() | DividendDeclared():
+                effect, dispute = market.record_action(fact, fact.event)
+                rows.effects.append(effect)
+                rows.disputes[dispute.key] = dispute
+            case _:
+                continue
+        if fact.event.at - fact.recorded_at > FUTURE:
+            detail = f"dated {fact.event.at - fact.recorded_at} after it was recorded"
+            rows.flags.append(FlagRow("future_date", fact.position, "", None, fact.event.at, detail))
+    return rows
+
+
+def save_market(session: Session, rows: MarketRows) -> None:
+    """Write the rows; of a bar the later version stands, of a dispute the last word."""
+    upsert_rows(session, table(HistoricData), list(rows.bars.values()), newer_by=("at", "event_id", "subject"))
+    for dispute in rows.disputes.values():
+        session.execute(delete(Flag).where(Flag.kind == "disputed", Flag.position.in_(dispute.positions)))
+    insert_rows(session, table(Flag), rows.flag_rows, schema=books_schema(session))
+
+
+def _take_bars(rows: MarketRows, fact: Recorded, event: BarsPublished) -> None:
+    """Of several versions of one bar the latest in the total order stands."""
+    version = (event.at, event.id, fact.subject)
+    for bar in event.bars:
+        key = (event.symbol, event.interval, bar.start)
+        standing = rows.bars.get(key)
+        if standing is None or (standing.at, standing.event_id, standing.subject) < version:
+            rows.bars[key] = BarRow(event.symbol, event.interval, *bar, event.currency, fact.position, *version)

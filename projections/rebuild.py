@@ -1,0 +1,122 @@
+"""The books made anew from the log: the same fold from the first fact, beside the live tables, then the swap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sized
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from ledger.database import get_db_session, get_log_session
+from ledger.log import position_hash, read_head, read_kind, read_subject, subjects
+from ledger.settings import Database
+from projections.folding import BotRows, fold
+from projections.generations import CHECKPOINT, building, create_generation, create_indexes, publish
+from projections.market import Market
+from projections.market_rows import MarketRows, save_market, take_in
+from projections.projector import Projector
+from projections.saving import insert_new, interest_rows
+from projections.tables import Bot, Checkpoint, Interest, table
+from projections.writer import books_schema, insert_rows
+
+ROWS_A_WRITE = 20_000
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """New books, live by now: how many facts and rows they are of."""
+
+    generation: int
+    facts: int
+    rows: int
+
+
+def rebuild(database: Database, *, progress: Progress | None = None) -> Rebuilt:
+    """Make the books anew and put them in the place of the live ones; reading and intake go on meanwhile.
+
+    `progress` is called with facts done and facts in all. Killed at any moment, the old books stay served.
+
+    Raises: SetupError where another rebuild runs.
+    """
+    with building(database):
+        generation = create_generation(database)
+        with get_log_session(database) as session:
+            through = read_head(session).position
+        tell = progress or _silent
+        rows = _write_all(database, generation, through=through, tell=tell)
+        create_indexes(database, generation)
+        projector = Projector(database, generation=generation)
+        reached = projector.catch_up()
+        projector.close()
+        publish(database, generation)
+        tell(reached, reached)
+    return Rebuilt(generation, reached, rows)
+
+
+def fold_fleet(session: Session, market: Market, *, through: int) -> Iterator[tuple[int, BotRows]]:
+    """Every bot folded from its first fact up to a position, with the number of its facts, sorted by name."""
+    for subject in subjects(session, "bots", through=through):
+        facts = read_subject(session, subject, through=through)
+        yield len(facts), fold(subject.partition(".")[2], facts, market)[1]
+
+
+def _write_all(database: Database, generation: int, *, through: int, tell: Progress) -> int:
+    """Fold everything up to a position into the generation, in bounded transactions; the number of rows."""
+    with get_log_session(database) as log:
+        market = Market()
+        written = _write_market(database, generation, log, market, through=through)
+        done, waiting, size = 0, [], 0
+        for facts, rows in fold_fleet(log, market, through=through):
+            waiting.append(rows)
+            size += _size(rows)
+            done += facts
+            if size >= ROWS_A_WRITE:
+                written += _write(database, generation, waiting)
+                waiting, size = [], 0
+                tell(done, through)
+        written += _write(database, generation, waiting)
+        reached = position_hash(log, through)
+    with get_db_session(database, writes=True, generation=generation) as session:
+        session.execute(update(Checkpoint).where(Checkpoint.name == CHECKPOINT).values(position=through, hash=reached))
+    return written
+
+
+def _write_market(database: Database, generation: int, log: Session, market: Market, *, through: int) -> int:
+    """Take the market's facts in, a bounded number of rows at a time; the number of rows."""
+    written = 0
+    rows = MarketRows()
+    for kind in ("market", "actions"):
+        for fact in read_kind(log, kind, through=through):
+            take_in(market, (fact,), into=rows)
+            if len(rows.bars) >= ROWS_A_WRITE:
+                written += _save_market(database, generation, rows)
+                rows = MarketRows()
+    return written + _save_market(database, generation, rows)
+
+
+def _save_market(database: Database, generation: int, rows: MarketRows) -> int:
+    with get_db_session(database, writes=True, generation=generation) as session:
+        save_market(session, rows)
+    return len(rows.bars) + len(rows.flag_rows)
+
+
+def _write(database: Database, generation: int, folded: list[BotRows]) -> int:
+    with get_db_session(database, writes=True, generation=generation) as session:
+        schema = books_schema(session)
+        insert_rows(session, table(Bot), [rows.bot for rows in folded], schema=schema)
+        insert_new(session, folded)
+        interests: list[tuple[Any, ...]] = [row for rows in folded for row in interest_rows(rows)]
+        insert_rows(session, table(Interest), interests, schema=schema)
+    return sum(map(_size, folded))
+
+
+def _size(rows: BotRows) -> int:
+    parts: tuple[Sized, ...] = (rows.trades, rows.matches, rows.movements, rows.flags, rows.runs, rows.worth, rows.lots)
+    return 1 + sum(len(part) for part in parts)
+
+
+def _silent(done: int, total: int) -> None:
+    """Nobody watches."""

@@ -1,0 +1,90 @@
+"""What folds put into the tables, written in one go: rows of many bots, one statement a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from itertools import chain
+
+from sqlalchemy import Table
+from sqlalchemy.orm import Session
+
+from projections.folding import BotRows
+from projections.market import start_of
+from projections.tables import (
+    Bot,
+    CashMovement,
+    Flag,
+    Interest,
+    Lot,
+    LotMatch,
+    PortfolioWorth,
+    RunLog,
+    Trade,
+    table,
+)
+from projections.writer import books_schema, delete_rows, insert_rows, upsert_rows
+
+_DATED: tuple[tuple[Table, str], ...] = (
+    (table(Trade), "timestamp"),
+    (table(LotMatch), "closed_at"),
+    (table(CashMovement), "at"),
+    (table(Flag), "at"),
+)
+_BOOK_FLAGS = ("unpriced", "inexact")
+
+
+def save(session: Session, folded: Sequence[BotRows]) -> None:
+    """Write the rows of folded bots over those that were there."""
+    upsert_rows(session, table(Bot), [rows.bot for rows in folded])
+    _remove(session, folded)
+    insert_new(session, folded)
+    changed = [rows for rows in folded if rows.lots_gone is not None]
+    upsert_rows(session, table(Lot), list(chain.from_iterable(rows.lots for rows in changed)))
+    upsert_rows(session, table(Interest), list(chain.from_iterable(map(interest_rows, folded))))
+
+
+def insert_new(session: Session, folded: Sequence[BotRows]) -> None:
+    """Write the rows that have no place taken by others: those of a rebuild, or after `_remove`."""
+    schema = books_schema(session)
+    for target, rows in (
+        (table(Trade), [rows.trades for rows in folded]),
+        (table(LotMatch), [rows.matches for rows in folded]),
+        (table(CashMovement), [rows.movements for rows in folded]),
+        (table(Flag), [[*rows.flags, *rows.unpriced] for rows in folded]),
+        (table(RunLog), [rows.runs for rows in folded]),
+        (table(PortfolioWorth), [rows.worth for rows in folded]),
+        (table(Lot), [rows.lots for rows in folded if rows.lots_gone is None]),
+    ):
+        insert_rows(session, target, list(chain.from_iterable(rows)), schema=schema)
+
+
+def interest_rows(rows: BotRows) -> list[tuple[str, str, date | None]]:
+    """Whose prices this bot's worth uses, up to which day."""
+    return [
+        (rows.bot.name, symbol, None if day is None else date.fromordinal(max(day, 1)))
+        for symbol, day in sorted(rows.interests.items())
+    ]
+
+
+def _remove(session: Session, folded: Sequence[BotRows]) -> None:
+    replaced = [rows for rows in folded if rows.replaces]
+    for dated, column in _DATED:
+        keys = [{"bot_name": rows.bot.name, column: start_of(max(rows.from_day, 1))} for rows in replaced]
+        delete_rows(session, dated, keys, since=column)
+    worth = [{"bot_name": rows.bot.name, "date": start_of(max(rows.from_day, 1))} for rows in folded]
+    delete_rows(session, table(PortfolioWorth), worth, since="date")
+    book_flags = [{"bot_name": rows.bot.name, "kind": kind} for rows in folded for kind in _BOOK_FLAGS]
+    delete_rows(session, table(Flag), book_flags)
+    delete_rows(
+        session, table(RunLog), [{"bot_name": row.bot_name, "run": row.run} for rows in folded for row in rows.runs]
+    )
+    everything = [{"bot_name": rows.bot.name} for rows in replaced]
+    delete_rows(session, table(Lot), everything)
+    delete_rows(session, table(Interest), everything)
+    gone = [
+        {"bot_name": row.bot_name, "symbol": row.symbol, "currency": row.currency, "opened_by": row.opened_by}
+        for rows in folded
+        for row in rows.lots_gone or ()
+    ]
+    delete_rows(session, table(Lot), gone)

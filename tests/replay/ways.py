@@ -1,0 +1,165 @@
+"""The ways in which one set of facts can become books, and the books in one form that can be compared.
+
+Positions depend on the order of arrival, so in this form each is written as (subject, id).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import inspect, select
+from sqlalchemy.orm import Session
+
+from ledger.amounts import canonical
+from ledger.database import get_db_session, get_log_session
+from ledger.events import Recorded
+from ledger.log import append
+from ledger.messages import Fact, decode
+from ledger.schema import events
+from ledger.settings import Database
+from projections.folding import fold
+from projections.market import Market
+from projections.market_rows import take_in
+from projections.projector import Projector
+from projections.tables import Base
+
+RECORDED_AT = datetime(2026, 2, 1, tzinfo=UTC)
+Message = tuple[str, dict[str, Any]]
+Row = dict[str, Any]
+Books = dict[str, list[Row]]
+Identities = dict[int, tuple[str, str]]
+
+KEYS = {
+    "bots": ("name",),
+    "trades": ("id",),
+    "lots": ("bot_name", "symbol", "currency", "opened_at", "opened_by"),
+    "lot_matches": ("bot_name", "symbol", "currency", "closed_at", "closed_by", "opened_by"),
+    "cash_movements": ("bot_name", "at", "fact", "kind", "currency"),
+    "run_logs": ("bot_name", "run"),
+    "historic_data": ("symbol", "interval", "timestamp"),
+    "portfolio_worth": ("bot_name", "date"),
+    "flags": ("kind", "fact", "bot_name", "symbol"),
+}
+_OWN = {
+    "bots": ("base_currency", "cost_basis", "registered", "mode"),
+    "historic_data": ("currency", "position", "at", "event_id", "subject"),
+    "flags": ("at", "detail"),
+}
+_POSITIONS = {
+    "trades": {"id": "id"},
+    "lots": {"opened_by": "opened_by"},
+    "lot_matches": {"closed_by": "closed_by", "opened_by": "opened_by"},
+    "cash_movements": {"position": "fact"},
+    "run_logs": {"id": "id"},
+    "flags": {"position": "fact"},
+}
+
+
+def decoded(messages: Iterable[Message]) -> list[Fact]:
+    """The messages through the door's own decoder."""
+    facts = [decode(subject, json.dumps(message).encode()) for subject, message in messages]
+    assert all(isinstance(fact, Fact) for fact in facts)
+    return [fact for fact in facts if isinstance(fact, Fact)]
+
+
+def folded_in_memory(messages: Sequence[Message]) -> Books:
+    """The pure fold, without any database."""
+    facts = [
+        Recorded(position, fact.subject, fact.event, RECORDED_AT)
+        for position, fact in enumerate(decoded(messages), start=1)
+    ]
+    identities = {fact.position: (fact.subject, fact.event.id) for fact in facts}
+    market = Market()
+    rows_of_market = take_in(market, facts)
+    tables: Books = {
+        "historic_data": [row._asdict() for row in rows_of_market.bars.values()],
+        "flags": [row._asdict() for row in rows_of_market.flag_rows],
+    }
+    for subject in sorted({fact.subject for fact in facts if fact.subject.startswith("bots.")}):
+        own = [fact for fact in facts if fact.subject == subject]
+        _, rows = fold(subject.partition(".")[2], own, market)
+        for table, found in (
+            ("bots", [rows.bot]),
+            ("trades", rows.trades),
+            ("lots", rows.lots),
+            ("lot_matches", rows.matches),
+            ("cash_movements", rows.movements),
+            ("run_logs", rows.runs),
+            ("portfolio_worth", rows.worth),
+            ("flags", [*rows.flags, *rows.unpriced]),
+        ):
+            tables.setdefault(table, []).extend(row._asdict() for row in found)
+    return _comparable(tables, identities)
+
+
+def record(database: Database, messages: Iterable[Message]) -> None:
+    """Append the messages in this order."""
+    with get_log_session(database, writes=True) as session:
+        append(session, decoded(messages), now=RECORDED_AT)
+
+
+def followed_one_by_one(database: Database, messages: Sequence[Message]) -> Books:
+    """Each fact recorded and followed before the next arrives."""
+    projector = Projector(database)
+    for message in messages:
+        record(database, [message])
+        projector.catch_up()
+    projector.close()
+    return live_books(database)
+
+
+def followed_in_batches(database: Database, messages: Sequence[Message], *, facts_a_step: int) -> Books:
+    """All facts recorded, then followed in steps of this size."""
+    record(database, messages)
+    projector = Projector(database, facts_a_step=facts_a_step)
+    projector.catch_up()
+    projector.close()
+    return live_books(database)
+
+
+def live_books(database: Database) -> Books:
+    """The tables as readers see them."""
+    with get_db_session(database) as session:
+        identities = _identities(session)
+        tables = {name: _rows(session, name) for name in KEYS}
+    return _comparable(tables, identities)
+
+
+def _identities(session: Session) -> Identities:
+    query = select(events.c.position, events.c.subject, events.c.id)
+    return {position: (subject, id_) for position, subject, id_ in session.execute(query)}
+
+
+def _rows(session: Session, name: str) -> list[Row]:
+    mapper = next(mapper for mapper in Base.registry.mappers if mapper.class_.__tablename__ == name)
+    names = [column.key for column in inspect(mapper.class_).columns]
+    return [{name: getattr(row, name) for name in names} for row in session.scalars(select(mapper.class_))]
+
+
+def _comparable(tables: Books, identities: Identities) -> Books:
+    found: Books = {}
+    for name, key in KEYS.items():
+        rows = [_row(name, row, identities) for row in tables.get(name, [])]
+        found[name] = sorted(rows, key=lambda row: tuple(str(row[column]) for column in key))
+    return found
+
+
+def _row(name: str, row: Row, identities: Identities) -> Row:
+    positions = _POSITIONS.get(name, {})
+    found: Row = {}
+    for column, value in row.items():
+        if column in _OWN.get(name, ()):
+            continue
+        if column in positions:
+            found[positions[column]] = identities[value]
+        elif isinstance(value, Decimal):
+            found[column] = canonical(value)
+        elif isinstance(value, dict):
+            found[column] = {key: canonical(amount) for key, amount in value.items()}
+        else:
+            found[column] = value
+    return found
