@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Dialect, LargeBinary, Numeric, String, Text, cast, types
+from sqlalchemy import Dialect, LargeBinary, Numeric, String, Text, types
 from sqlalchemy.dialects.postgresql import JSON as POSTGRES_JSON
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.types import TypeEngine
@@ -66,13 +66,14 @@ class Amounts(types.TypeDecorator[dict[str, Decimal]]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else _JsonText())
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else POSTGRES_JSON())
 
     def process_bind_param(self, value: dict[str, Decimal] | None, dialect: Dialect) -> Any:
         return None if value is None else amounts_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, Decimal] | None:
-        return None if value is None else json.loads(value, parse_int=Decimal, parse_float=Decimal)
+        found: dict[str, Decimal] | None = exact_json(value) if isinstance(value, str) else value
+        return found
 
 
 class Names(types.TypeDecorator[list[str]]):
@@ -88,17 +89,9 @@ class Names(types.TypeDecorator[list[str]]):
         return None if value is None else json.loads(value)
 
 
-class _JsonText(POSTGRES_JSON):
-    """PostgreSQL's `json` (which keeps the digits as they were sent), handed over and read as text."""
-
-    def bind_processor(self, dialect: Dialect) -> None:
-        return None
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
-        return None
-
-    def column_expression(self, column: Any) -> Any:
-        return cast(column, Text)
+def exact_json(text: str | bytes) -> Any:
+    """The value of a JSON text, its numbers as `Decimal`: for the PostgreSQL driver, which would take floats."""
+    return json.loads(text, parse_int=Decimal, parse_float=Decimal)
 
 
 def amounts_text(amounts: dict[str, Decimal]) -> str:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, QueuePool
 
+from ledger.columns import exact_json
 from ledger.errors import SetupError, Unreachable
 from ledger.settings import Database, load_settings
 
@@ -216,11 +217,13 @@ def _postgres_engine(database: Database, role: Role, generation: int | None) -> 
         "options": " ".join(options),
         "application_name": f"botledger {role}",
     }
+    # Amounts come as JSON text already, and their digits have to come back as they are.
+    json_texts: dict[str, Any] = {"json_serializer": str, "json_deserializer": exact_json}
     pool: dict[str, Any] = {"poolclass": NullPool}
     if role != "read":
         pool = {"pool_size": 2, "max_overflow": 2, "pool_pre_ping": False}
     try:
-        return create_engine(database.url, connect_args=arguments, hide_parameters=True, **pool)
+        return create_engine(database.url, connect_args=arguments, hide_parameters=True, **json_texts, **pool)
     except ModuleNotFoundError as error:
         raise SetupError("PostgreSQL needs its driver: pip install 'botledger[postgres]'") from error
 

@@ -11,10 +11,11 @@ from decimal import Inexact
 
 from ledger.amounts import exact, rounded
 from ledger.events import Recorded
-from projections.book import Book, apply, close_day, first_registration, lot_rows, portfolio, run_row
+from projections.book import Book, apply, close_day, first_registration, lot_rows, run_row
 from projections.lots import Lot
 from projections.market import Market, start_of
-from projections.rows import BotRow, FlagRow, LotRow, MatchRow, MovementRow, RunRow, TradeRow, WorthRow
+from projections.rows import BotRow, FlagRow, HoldingRow, LotRow, MatchRow, MovementRow, RunRow, TradeRow, WorthRow
+from projections.standing import bot_row, holding_rows, standing_interests
 from projections.worth import Carry, value_book
 
 EVERYTHING = 0
@@ -39,6 +40,7 @@ class BotRows:
     """
 
     bot: BotRow
+    holdings: list[HoldingRow]
     from_day: int
     replaces: bool
     trades: list[TradeRow]
@@ -114,10 +116,10 @@ def _advance(kept: Kept, facts: Sequence[Recorded], market: Market, *, from_day:
     valued = value_book(book.name, book.base_currency, book.days, market, carry)
     kept.before_change = valued.before_change or kept.before_change
     kept.before_newest = valued.before_newest or kept.before_newest
-    rows = _rows(kept, from_day=from_day, replaces=replaces)
+    rows = _rows(kept, market, from_day=from_day, replaces=replaces)
     since = start_of(max(from_day, 1))
     rows.worth = [row for row in valued.rows if row.date >= since]
-    rows.interests = valued.interests
+    rows.interests = {**valued.interests, **standing_interests(book, market)}
     rows.unpriced = [
         _flag_of(book, "unpriced", name, "no price or rate on some days: see portfolio_worth")
         for name in sorted(valued.unpriced)
@@ -126,13 +128,14 @@ def _advance(kept: Kept, facts: Sequence[Recorded], market: Market, *, from_day:
     return rows
 
 
-def _rows(kept: Kept, *, from_day: int, replaces: bool) -> BotRows:
+def _rows(kept: Kept, market: Market, *, from_day: int, replaces: bool) -> BotRows:
     """Empty the book's entries into rows, of those dated from `from_day` on."""
     book, entries = kept.book, kept.book.entries
     since = start_of(max(from_day, 1))
     lots, gone = _changed_lots(kept, replaces=replaces)
     rows = BotRows(
-        bot=bot_row(book),
+        bot=bot_row(book, market),
+        holdings=holding_rows(book, market),
         from_day=from_day,
         replaces=replaces,
         trades=[row for row in entries.trades if row.timestamp >= since],
@@ -149,23 +152,6 @@ def _rows(kept: Kept, *, from_day: int, replaces: bool) -> BotRows:
     entries.trades, entries.matches, entries.movements, entries.flags = [], [], [], []
     entries.runs = {}
     return rows
-
-
-def bot_row(book: Book) -> BotRow:
-    """The bot as it stands."""
-    assert book.first is not None
-    assert book.last is not None
-    return BotRow(
-        name=book.name,
-        description=book.description,
-        portfolio=portfolio(book.cash, book.holdings, book.base_currency),
-        created_at=book.first.event.at,
-        updated_at=book.last.event.at,
-        base_currency=book.base_currency,
-        cost_basis=book.cost_basis,
-        registered=book.registration is not None,
-        mode="live" if book.terms is None else book.terms.mode,
-    )
 
 
 def _changed_lots(kept: Kept, *, replaces: bool) -> tuple[list[LotRow], list[LotRow] | None]:

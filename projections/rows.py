@@ -112,6 +112,25 @@ class BotRow(NamedTuple):
     cost_basis: str
     registered: bool
     mode: str
+    cash: dict[str, Decimal]
+    realised_profit: dict[str, Decimal]
+    fees: dict[str, Decimal]
+    worth: Decimal
+    unpriced: list[str]
+
+
+class HoldingRow(NamedTuple):
+    """What is held of a symbol, at the newest price."""
+
+    bot_name: str
+    symbol: str
+    quantity: Decimal
+    cost_basis: Decimal | None
+    currency: str | None
+    price: Decimal | None
+    price_at: datetime | None
+    market_value: Decimal | None
+    unrealised_profit: Decimal | None
 
 
 class BarRow(NamedTuple):

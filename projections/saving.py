@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from itertools import chain
+from typing import Any
 
 from sqlalchemy import Table
 from sqlalchemy.orm import Session
@@ -12,9 +13,11 @@ from sqlalchemy.orm import Session
 from projections.folding import BotRows
 from projections.market import start_of
 from projections.tables import (
+    Base,
     Bot,
     CashMovement,
     Flag,
+    Holding,
     Interest,
     Lot,
     LotMatch,
@@ -47,16 +50,27 @@ def save(session: Session, folded: Sequence[BotRows]) -> None:
 def insert_new(session: Session, folded: Sequence[BotRows]) -> None:
     """Write the rows that have no place taken by others: those of a rebuild, or after `_remove`."""
     schema = books_schema(session)
-    for target, rows in (
-        (table(Trade), [rows.trades for rows in folded]),
-        (table(LotMatch), [rows.matches for rows in folded]),
-        (table(CashMovement), [rows.movements for rows in folded]),
-        (table(Flag), [[*rows.flags, *rows.unpriced] for rows in folded]),
-        (table(RunLog), [rows.runs for rows in folded]),
-        (table(PortfolioWorth), [rows.worth for rows in folded]),
-        (table(Lot), [rows.lots for rows in folded if rows.lots_gone is None]),
-    ):
-        insert_rows(session, target, list(chain.from_iterable(rows)), schema=schema)
+    found: dict[type[Base], list[tuple[Any, ...]]] = {}
+    for rows in folded:
+        for of, new in bot_tables(rows):
+            if of is not Lot or rows.lots_gone is None:
+                found.setdefault(of, []).extend(new)
+    for of, new in found.items():
+        insert_rows(session, table(of), new, schema=schema)
+
+
+def bot_tables(rows: BotRows) -> tuple[tuple[type[Base], Sequence[tuple[Any, ...]]], ...]:
+    """The rows of a bot by their tables, but for its own one and what it is interested in."""
+    return (
+        (Trade, rows.trades),
+        (LotMatch, rows.matches),
+        (CashMovement, rows.movements),
+        (Flag, [*rows.flags, *rows.unpriced]),
+        (RunLog, rows.runs),
+        (PortfolioWorth, rows.worth),
+        (Holding, rows.holdings),
+        (Lot, rows.lots),
+    )
 
 
 def interest_rows(rows: BotRows) -> list[tuple[str, str, date | None]]:
@@ -79,6 +93,7 @@ def _remove(session: Session, folded: Sequence[BotRows]) -> None:
     delete_rows(
         session, table(RunLog), [{"bot_name": row.bot_name, "run": row.run} for rows in folded for row in rows.runs]
     )
+    delete_rows(session, table(Holding), [{"bot_name": rows.bot.name} for rows in folded])
     everything = [{"bot_name": rows.bot.name} for rows in replaced]
     delete_rows(session, table(Lot), everything)
     delete_rows(session, table(Interest), everything)

@@ -50,7 +50,11 @@ def _bot_key(*, primary: bool = False) -> Mapped[str]:
 
 
 class Bot(Base):
-    """A bot as it stands: `portfolio` is its cash and holdings by name, exact."""
+    """A bot as it stands: `portfolio` is its cash and holdings by name, exact.
+
+    Units: `cash`, `realised_profit` and `fees` by currency; `worth` in the base currency, at the newest prices,
+    without what is `unpriced`.
+    """
 
     __tablename__ = "bots"
 
@@ -63,6 +67,11 @@ class Bot(Base):
     cost_basis: Mapped[str]
     registered: Mapped[bool]
     mode: Mapped[str]
+    cash: Mapped[dict[str, Decimal]]
+    realised_profit: Mapped[dict[str, Decimal]]
+    fees: Mapped[dict[str, Decimal]]
+    worth: Mapped[Decimal]
+    unpriced: Mapped[list[str]]
 
 
 class Trade(Base):
@@ -158,6 +167,27 @@ class Lot(Base):
     opened_at: Mapped[datetime]
     quantity: Mapped[Decimal]
     cost_basis: Mapped[Decimal]
+
+
+class Holding(Base):
+    """What a bot holds of a symbol, at the newest price that the facts tell.
+
+    Units: everything but `quantity` in `currency`, that of the lots; where they are in several, `currency` and
+    `cost_basis` are null and the price is in the bot's base currency. `price` is null where there is none.
+    """
+
+    __tablename__ = "holdings"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
+
+    bot_name: Mapped[str] = _bot_key(primary=True)
+    symbol: Mapped[str] = mapped_column(primary_key=True)
+    quantity: Mapped[Decimal]
+    cost_basis: Mapped[Decimal | None]
+    currency: Mapped[str | None]
+    price: Mapped[Decimal | None]
+    price_at: Mapped[datetime | None]
+    market_value: Mapped[Decimal | None]
+    unrealised_profit: Mapped[Decimal | None]
 
 
 class LotMatch(Base):

@@ -99,14 +99,14 @@ def value_book(bot: str, base: str, days: Sequence[BookDay], market: Market, car
             if changed:
                 valued.before_change = valued.before_newest
                 pending += state.flows
-            worth = _value(state, base, day, market)
+            worth = value(state, base, day, market)
             if not changed and worth.newest_day != day:
                 continue
             net_flow, pending = _settle(pending, state, base, day, market)
             valued.rows.append(_row(bot, day, worth, held, net_flow))
             unpriced = unpriced.union(worth.unpriced) if worth.unpriced else unpriced
     for flow in pending:
-        for name in {flow.name, *_pairs(flow.name, base)}:
+        for name in {flow.name, *pairs(flow.name, base)}:
             valued.interests[name] = None
     valued.unpriced = unpriced
     return valued
@@ -153,11 +153,12 @@ def _names(state: BookDay, base: str, market: Market) -> set[str]:
         if own is not None:
             currencies.add(own.currency)
     for currency in currencies:
-        names.update(_pairs(currency, base))
+        names.update(pairs(currency, base))
     return names
 
 
-def _pairs(currency: str, base: str) -> tuple[str, ...]:
+def pairs(currency: str, base: str) -> tuple[str, ...]:
+    """The symbols whose closes turn a currency into the base."""
     return () if currency == base else (f"{currency}{base}=X", f"{base}{currency}=X")
 
 
@@ -175,7 +176,7 @@ def _candidates(names: Iterable[str], segment: _Segment, market: Market) -> list
     return sorted(days)
 
 
-def _value(state: BookDay, base: str, day: int, market: Market) -> Worth:
+def value(state: BookDay, base: str, day: int, market: Market) -> Worth:
     """Cash and holdings at the prices and rates that stand at the end of the day."""
     total, newest_day = ZERO, 0
     oldest: datetime | None = None

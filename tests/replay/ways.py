@@ -45,7 +45,7 @@ KEYS = {
     "flags": ("kind", "fact", "bot_name", "symbol"),
 }
 _OWN = {
-    "bots": ("base_currency", "cost_basis", "registered", "mode"),
+    "bots": ("base_currency", "cost_basis", "registered", "mode", "cash", "realised_profit", "fees", "worth", "unpriced"),
     "historic_data": ("currency", "position", "at", "event_id", "subject"),
     "flags": ("at", "detail"),
 }

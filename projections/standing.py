@@ -1,0 +1,72 @@
+"""Pure: a bot as it stands, with everything that is known: its row, and what it holds at the newest prices."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+from ledger.amounts import ZERO
+from projections.book import Book, BookDay, portfolio
+from projections.market import Market
+from projections.rows import BotRow, HoldingRow
+from projections.worth import mark, pairs, value
+
+NEWEST = date.max.toordinal()
+"""The day whose end has seen everything, future-dated facts too."""
+
+
+def bot_row(book: Book, market: Market) -> BotRow:
+    """The bot as it stands."""
+    assert book.first is not None
+    assert book.last is not None
+    holdings = {symbol: quantity for symbol, quantity in book.holdings.items() if quantity}
+    state = BookDay(NEWEST, book.cash, holdings, book.own_prices, ())
+    worth = value(state, book.base_currency, NEWEST, market)
+    return BotRow(
+        name=book.name,
+        description=book.description,
+        portfolio=portfolio(book.cash, book.holdings, book.base_currency),
+        created_at=book.first.event.at,
+        updated_at=book.last.event.at,
+        base_currency=book.base_currency,
+        cost_basis=book.cost_basis,
+        registered=book.registration is not None,
+        mode="live" if book.terms is None else book.terms.mode,
+        cash={currency: amount for currency, amount in book.cash.items() if amount},
+        realised_profit=dict(book.realised),
+        fees={currency: amount for currency, amount in book.fees.items() if amount},
+        worth=worth.total,
+        unpriced=worth.unpriced,
+    )
+
+
+def holding_rows(book: Book, market: Market) -> list[HoldingRow]:
+    """What is held of each symbol, at the newest prices."""
+    costs: dict[str, dict[str, Decimal]] = {}
+    for (symbol, currency), lots in book.lots.items():
+        if lots:
+            costs.setdefault(symbol, {})[currency] = sum((lot.cost for lot in lots), ZERO)
+    return [_holding(book, market, symbol, cost) for symbol, cost in costs.items()]
+
+
+def _holding(book: Book, market: Market, symbol: str, costs: dict[str, Decimal]) -> HoldingRow:
+    quantity = book.holdings.get(symbol, ZERO)
+    currency, cost = next(iter(costs.items())) if len(costs) == 1 else (None, None)
+    found = mark(symbol, book.own_prices.get(symbol), currency or book.base_currency, NEWEST, market)
+    if found is None:
+        return HoldingRow(book.name, symbol, quantity, cost, currency, None, None, None, None)
+    price = found.price * found.rate
+    market_value = quantity * price
+    unrealised = None if cost is None else market_value - cost
+    return HoldingRow(book.name, symbol, quantity, cost, currency, price, found.price_at, market_value, unrealised)
+
+
+def standing_interests(book: Book, market: Market) -> dict[str, None]:
+    """The currency pairs that turn prices into the currencies of the lots, for as long as these are open."""
+    found: dict[str, None] = {}
+    for (symbol, currency), lots in book.lots.items():
+        if lots:
+            own = book.own_prices.get(symbol)
+            told = {*market.currencies(symbol), currency if own is None else own.currency}
+            found.update(dict.fromkeys(pair for other in told for pair in pairs(other, currency)))
+    return found
