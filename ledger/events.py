@@ -6,16 +6,18 @@ A fact says what happened, never what it means. Amounts are exact decimals, time
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from ledger.amounts import plain
 from ledger.fields import (
     BARS_IN_A_MESSAGE,
     Amount,
+    AsList,
     Currency,
     Extension,
     Id,
@@ -28,6 +30,8 @@ from ledger.fields import (
     Symbol,
     Text,
     Time,
+    format_time,
+    is_midnight,
 )
 
 CostBasis = Literal["fifo", "lifo", "hifo", "average"]
@@ -76,7 +80,7 @@ class BotRegistered(_Event):
     @model_validator(mode="after")
     def _symbols_are_not_their_currency(self) -> Self:
         for symbol, holding in (self.holdings or {}).items():
-            _apart(symbol, holding.currency)
+            _apart(f"holdings.{symbol}", symbol, holding.currency)
         return self
 
     def opening_cash(self) -> dict[str, Decimal]:
@@ -106,7 +110,7 @@ class TradeExecuted(_Event):
 
     @model_validator(mode="after")
     def _symbol_is_not_its_currency(self) -> Self:
-        _apart(self.symbol, self.currency)
+        _apart("symbol", self.symbol, self.currency)
         return self
 
 
@@ -188,7 +192,9 @@ class BarsPublished(_Event):
     symbol: Symbol
     interval: Interval
     currency: Currency = "USD"
-    bars: tuple[Bar, ...] = Field(min_length=1, max_length=BARS_IN_A_MESSAGE)
+    bars: Annotated[tuple[Annotated[Bar, AsList(Bar)], ...], FailFast()] = Field(
+        min_length=1, max_length=BARS_IN_A_MESSAGE
+    )
     adjusted_through: Time | None = None
 
     @model_validator(mode="after")
@@ -196,12 +202,17 @@ class BarsPublished(_Event):
         before: datetime | None = None
         for number, bar in enumerate(self.bars):
             if before is not None and bar.start <= before:
-                raise _bar_error(number, "must start after the bar before it")
+                raise _error(
+                    f"bars.{number}.start",
+                    f"is {format_time(bar.start)}; it must be after the bar before, {format_time(before)}",
+                )
             if bar.high < bar.low:
-                raise _bar_error(number, f"high {bar.high} is below low {bar.low}")
-            if self.interval == "1d" and bar.start.timestamp() % timedelta(days=1).total_seconds():
-                raise _bar_error(
-                    number, "a 1d bar starts at 00:00Z of its trading day (ledger.publisher.Feed converts)"
+                raise _error(f"bars.{number}.high", f"is {plain(bar.high)}; it must not be below low {plain(bar.low)}")
+            if self.interval == "1d" and not is_midnight(bar.start):
+                raise _error(
+                    f"bars.{number}.start",
+                    f"is {format_time(bar.start)}; a 1d bar must start at 00:00Z of its trading day "
+                    "(ledger.publisher.Feed converts)",
                 )
             before = bar.start
         return self
@@ -268,12 +279,11 @@ class Recorded:
         return (self.event.at, self.event.rank, self.event.id, self.subject)
 
 
-def _apart(symbol: str, currency: str) -> None:
+def _apart(field: str, symbol: str, currency: str) -> None:
     if symbol == currency:
-        raise PydanticCustomError(
-            "symbol", "symbol {symbol} must not be the currency that it is paid in", {"symbol": symbol}
-        )
+        raise _error(field, f"is {symbol}; a symbol must not be the currency that it is paid in")
 
 
-def _bar_error(number: int, problem: str) -> PydanticCustomError:
-    return PydanticCustomError("bars", "bar {number}: {problem}", {"number": number, "problem": problem})
+def _error(field: str, problem: str) -> PydanticCustomError:
+    """What is wrong between fields, told of the one that the publisher would correct."""
+    return PydanticCustomError("whole", "{problem}", {"field": field, "problem": problem})

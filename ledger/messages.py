@@ -1,4 +1,4 @@
-"""The wire form: subject and bytes ⇄ fact. Every refusal of shape is here.
+"""The wire form: subject and bytes ⇄ fact. Every refusal of shape is here, its words in `refusals`.
 
 A message is one JSON object in UTF-8, at most 256 KiB, without duplicate keys or unknown fields. Its
 canonical form (keys sorted, no spaces) is the payload in the log: two messages are the same fact when
@@ -11,16 +11,17 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from ledger.errors import Refused
 from ledger.events import EVENT_TYPES, Event
-from ledger.fields import EXPECTED, EXT_BYTES, ID_PATTERN, NAME_PATTERN, TEXT_LENGTH, TYPE_PATTERN, Id, Time
+from ledger.fields import EXT_BYTES, ID_PATTERN, NAME_PATTERN, NESTING, TYPE_PATTERN, Id, Time
+from ledger.refusals import place, refused, shown, unknown_field
 
 MESSAGE_BYTES = 256 * 1024
 SUBJECT_PREFIX = "ledger."
@@ -30,7 +31,7 @@ VERSIONS = dict.fromkeys(EVENT_TYPES, 1)
 _SUBJECT = re.compile(rf"({'|'.join(KINDS)})\.({NAME_PATTERN[1:-1]})\Z")
 _IDENTITY = re.compile(ID_PATTERN[:-1] + r"\Z")
 _TYPE = re.compile(TYPE_PATTERN[:-1] + r"\Z")
-_SHOWN = 120
+_FIELDS = {name: model.model_fields.keys() for name, model in EVENT_TYPES.items()}
 _id_adapter: TypeAdapter[str] = TypeAdapter(Id)
 _time_adapter: TypeAdapter[Any] = TypeAdapter(Time)
 
@@ -77,6 +78,13 @@ def decode(subject: str, data: bytes) -> Fact | Unknown:
     Raises: Refused, naming the field, what it was and what it should be.
     """
     kind = check_subject(subject)
+    try:
+        return _decode(subject, kind, data)
+    except RecursionError as error:
+        raise Refused("message", "is nested too deeply") from error
+
+
+def _decode(subject: str, kind: str, data: bytes) -> Fact | Unknown:
     message = _parse(data)
     payload = _canonical(message)
     type_, version = _envelope(message)
@@ -84,11 +92,13 @@ def decode(subject: str, data: bytes) -> Fact | Unknown:
         return _unknown(subject, message, payload, type_=type_, version=version)
     model = EVENT_TYPES[type_]
     if model.kind != kind:
-        raise Refused("type", f"a {type_} is published on {SUBJECT_PREFIX}{model.kind}.<name>, not on {subject}")
+        raise Refused("type", f"{type_} is published on {SUBJECT_PREFIX}{model.kind}.<name>, not on {subject}")
+    if not message.keys() <= _FIELDS[type_]:
+        raise unknown_field(message, _FIELDS[type_])
     try:
         event = model.model_validate_json(payload)
     except ValidationError as error:
-        _refuse(error)
+        raise refused(error) from error
     return Fact(subject, event, payload)
 
 
@@ -99,7 +109,7 @@ def encode(fields: Mapping[str, object]) -> bytes:
     """
     try:
         return _canonical({name: value for name, value in fields.items() if value is not None})
-    except (TypeError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise Refused("message", f"cannot be written as JSON: {error}") from error
 
 
@@ -112,7 +122,7 @@ def check_subject(subject: str) -> str:
     if match is None:
         raise Refused(
             "subject",
-            f"{_shown(subject)} is not <kind>.<name>, with bots, market, actions or ops as the kind and "
+            f"{shown(subject)} is not <kind>.<name>, with bots, market, actions or ops as the kind and "
             "a name of 1 to 63 of A-Z a-z 0-9 _ -, a letter or digit first",
         )
     return match[1]
@@ -138,24 +148,23 @@ def _parse(data: bytes) -> dict[str, Any]:
     if text.startswith("\ufeff"):
         raise Refused("message", "begins with a byte order mark: send UTF-8 without one")
     try:
-        message = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+        message = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise Refused("message", f"is not JSON: {error.msg} at character {error.pos}") from error
     except RecursionError as error:
         raise Refused("message", "is nested too deeply") from error
     except ValueError as error:  # int() refuses more than 4,300 digits
-        raise Refused("message", f"has a number that is too long: {str(error)[:_SHOWN]}") from error
+        raise Refused("message", f"has a number that is too long: {error}") from error
     if not isinstance(message, dict):
-        raise Refused("message", f"must be a JSON object, not {_shown(message)}")
+        raise Refused("message", f"must be a JSON object, not {shown(message)}")
     return message
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Refused(_shown(twice), "stands twice in one object: send each key once")
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise Refused(place(twice), "stands twice in one object; it must stand once")
     return found
 
 
@@ -167,43 +176,71 @@ def _finite(text: str) -> float | int:
     """A number of `ext` (no other field takes one): equal values have one form, as in RFC 8785."""
     number = float(text)
     if not math.isfinite(number):
-        raise Refused("message", f"the number {text[:_SHOWN]} is out of range")
+        raise Refused("message", f"the number {text[:40]} is out of range")
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def _canonical(message: Mapping[str, Any]) -> bytes:
-    text = json.dumps(message, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = _ENCODER.encode(message)
     if "\\u0000" in text:
-        _refuse_nul(message, "message")
+        _refuse_text(message)
     try:
         return text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise Refused("message", "has a lone surrogate (\\ud800 to \\udfff), which is no character") from error
+    except UnicodeEncodeError:
+        _refuse_text(message)
+        raise
 
 
-def _refuse_nul(value: object, field: str) -> None:
+def _refuse_text(value: object, *path: str) -> None:
+    """Name the text that no database could keep."""
     match value:
         case str() if "\0" in value:
-            raise Refused(field, "has a NUL character, which no text may have")
+            raise Refused(place(*path), "has a NUL character, which no text may have")
+        case str() if any("\ud800" <= character <= "\udfff" for character in value):
+            raise Refused(place(*path), "has a lone surrogate (\\ud800 to \\udfff), which is no character")
         case dict():
             for name, inner in value.items():
-                _refuse_nul(name, field)
-                _refuse_nul(inner, str(name))
+                _refuse_text(name, *path)
+                _refuse_text(inner, *path, name)
         case list():
-            for inner in value:
-                _refuse_nul(inner, field)
+            for number, inner in enumerate(value):
+                _refuse_text(inner, *path, str(number))
+
+
+def _is_deep(value: object) -> bool:
+    """Whether objects and lists stand more than `NESTING` deep in one another, whatever the stack has left."""
+    level = [value]
+    for _ in range(NESTING + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _envelope(message: Mapping[str, Any]) -> tuple[str, int]:
     type_ = message.get("type")
     if not isinstance(type_, str) or not _TYPE.match(type_):
-        raise Refused("type", f"is {_shown(type_)}; it must be one of {', '.join(EVENT_TYPES)}")
+        was = f"is {shown(type_)}" if "type" in message else "is missing"
+        raise Refused("type", f"{was}; it must be one of {', '.join(EVENT_TYPES)}")
     version = message.get("v", 1)
     if type(version) is not int or not 1 <= version < 2**31:
-        raise Refused("v", f"is {_shown(version)}; it must be a whole number from 1")
+        raise Refused("v", f"is {shown(version)}; it must be a whole number from 1")
     extension = message.get("ext")
-    if extension is not None and len(json.dumps(extension, ensure_ascii=False).encode()) > EXT_BYTES:
-        raise Refused("ext", f"is larger than {EXT_BYTES} bytes")
+    if extension is not None:
+        if _is_deep(extension):
+            raise Refused("ext", f"is nested more than {NESTING} levels deep")
+        size = len(_ENCODER.encode(extension).encode())
+        if size > EXT_BYTES:
+            raise Refused("ext", f"has {size} bytes; it must have at most {EXT_BYTES}")
     return type_, version
 
 
@@ -215,39 +252,7 @@ def _unknown(subject: str, message: Mapping[str, Any], payload: bytes, *, type_:
         try:
             adapter.validate_python(message[field], strict=True)
         except ValidationError as error:
-            _refuse(error, field)
+            raise refused(error, field) from error
+    if _is_deep(message):
+        raise Refused("message", f"is nested more than {NESTING} levels deep")
     return Unknown(subject, message["id"], type_, version, payload)
-
-
-def _refuse(error: ValidationError, field: str = "") -> NoReturn:
-    first: ErrorDetails = error.errors(include_url=False)[0]
-    name = ".".join(str(part) for part in first["loc"] if part != "[key]") or field or "message"
-    raise Refused(name, _problem(first)) from error
-
-
-def _problem(details: ErrorDetails) -> str:
-    """What was wrong, in words: what the field was and what it should be."""
-    given = _shown(details["input"])
-    context = details.get("ctx", {})
-    match details["type"]:
-        case "missing":
-            return "is missing"
-        case "extra_forbidden":
-            return "is no field of this type; remove it, or keep it in ext"
-        case "string_type" if isinstance(details["input"], int | float) and not isinstance(details["input"], bool):
-            return f'is the number {given}; send it as a string: "{given}"'
-        case "string_type":
-            return f"is {given}; it must be a string"
-        case "string_pattern_mismatch":
-            return f"is {given}; it must be {EXPECTED[context['pattern']]}"
-        case "string_too_long":
-            return f"has more than {TEXT_LENGTH} characters"
-        case "amount" | "time" | "symbol" | "bars":
-            return f"is {given}; {details['msg']}" if details["type"] in ("amount", "time") else details["msg"]
-        case _:
-            return f"is {given}; {details['msg'][0].lower()}{details['msg'][1:]}"
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=True, default=str)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

@@ -18,7 +18,7 @@ def write(
 
     Raises: sqlalchemy.exc.IntegrityError where a key stands already.
     """
-    import psycopg
+    import psycopg  # only here: the driver is an extra
 
     names = ", ".join(f'"{column}"' for column in columns)
     cursor = connection.connection.cursor()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Row, func, select
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from ledger import chain
@@ -16,6 +18,8 @@ from ledger.messages import Fact, decode, digest
 from ledger.schema import events
 
 _BATCH = 5_000
+# SQLite stores whatever an owner, or a broken disk, puts into a column: times that are none, bytes that are no UTF-8.
+_UNREADABLE = (AttributeError, TypeError, ValueError, DatabaseError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,7 @@ def verify(session: Session) -> Verified:
     head = read_head(session)
     position, hash_ = 0, chain.GENESIS
     recorded_at = head.recorded_at
-    while rows := session.execute(
-        select(events).where(events.c.position > position).order_by(events.c.position).limit(_BATCH)
-    ).all():
+    while rows := _rows(session, after=position):
         for row in rows:
             if row.position != position + 1:
                 raise Corrupt(position + 1, f"is missing; the next one is {row.position}")
@@ -44,16 +46,38 @@ def verify(session: Session) -> Verified:
                 raise Corrupt(row.position, "recorded_at is before that of the fact before it")
             hash_ = _check(row, hash_)
             position, recorded_at = row.position, row.recorded_at
-    if (position, hash_) != (head.position, head.hash):
+    if position != head.position:
         raise Corrupt(
-            position + 1, f"the log ends at {position}, its head says {head.position}: the end was cut or added"
+            min(position, head.position) + 1,
+            f"the log ends at {position}, its head says {head.position}: the end was cut or added",
         )
+    if (hash_, recorded_at) != (head.hash, head.recorded_at):
+        raise Corrupt(position, "the head of the log has another hash or time than its last fact")
     _check_identities(session, position)
     return Verified(position, head)
 
 
+def _rows(session: Session, *, after: int) -> Sequence[Row[Any]]:
+    """The next facts; where they cannot be read at once, one by one, so that the one that cannot is named."""
+    batch = select(events).order_by(events.c.position).where(events.c.position > after).limit(_BATCH)
+    try:
+        return session.execute(batch).all()
+    except _UNREADABLE:
+        positions = session.scalars(batch.with_only_columns(events.c.position)).all()
+        return [_row(session, position) for position in positions]
+
+
+def _row(session: Session, position: int) -> Row[Any]:
+    try:
+        return session.execute(select(events).where(events.c.position == position)).one()
+    except _UNREADABLE as error:
+        raise Corrupt(position, f"cannot be read: {error}") from error
+
+
 def _check(row: Row[Any], previous: bytes) -> bytes:
     """The hash of this row, after everything about it has been derived again."""
+    if not isinstance(row.payload, str) or not isinstance(row.subject, str):
+        raise Corrupt(row.position, "payload or subject is no text")
     payload = row.payload.encode()
     content = digest(row.subject, payload)
     if content != row.digest:

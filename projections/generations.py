@@ -168,17 +168,14 @@ def _swap_views(connection: Connection, database: Database, number: int) -> None
     schema = database.books_schema
     connection.execute(text(f"SET LOCAL lock_timeout = '{_SWAP_LOCK_MILLISECONDS}ms'"))
     connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
-    kinds: dict[str, str] = dict(
-        connection.execute(
-            text(
-                "SELECT c.relname, c.relkind::text FROM pg_catalog.pg_class c "
-                "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema"
-            ),
-            {"schema": schema},
-        )
-        .tuples()
-        .all()
+    found = connection.execute(
+        text(
+            "SELECT c.relname, c.relkind::text AS kind FROM pg_catalog.pg_class c "
+            "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema"
+        ),
+        {"schema": schema},
     )
+    kinds: dict[str, str] = {row.relname: row.kind for row in found}
     for table in Base.metadata.sorted_tables:
         if kinds.get(table.name, "v") != "v":
             raise SetupError(

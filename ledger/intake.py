@@ -1,0 +1,180 @@
+"""The door: fetch, decode, append, commit, receipt, acknowledge.
+
+    broker ─batch→ decode ─→ append, one transaction ─→ commit ─→ receipts ─→ acknowledgements
+
+A message is acknowledged only after the commit that decided its fate. Whatever goes wrong before that leaves
+it with the broker, which delivers it again; what had been recorded is then answered as a duplicate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+
+import structlog
+from nats import errors
+from nats.aio.msg import Msg
+from sqlalchemy.exc import DataError, DBAPIError
+
+from ledger import log
+from ledger.broker import receipts_subject
+from ledger.connection import Connection
+from ledger.database import get_log_session
+from ledger.errors import LedgerError, Refused
+from ledger.inbox import Batch, Inbox
+from ledger.messages import SUBJECT_PREFIX, Fact, check_subject, decode, identity_of
+from ledger.receipts import Receipt, encode_receipts
+from ledger.settings import Database
+
+_SUBJECT_KEPT = 200
+_FIRST_BACKOFF_SECONDS = 0.1
+_LAST_BACKOFF_SECONDS = 5.0
+_log = structlog.get_logger(__name__)
+
+
+async def run_intake(
+    connection: Connection, database: Database, *, stop: asyncio.Event, on_recorded: Callable[[], None]
+) -> None:
+    """Record what bots publish until `stop`; the batch in hand is finished, the rest goes back to the broker.
+
+    `on_recorded` is called after each commit that recorded something.
+
+    Raises: Unreachable where the connection was closed for good.
+    """
+    inbox = Inbox(connection, stop)
+    await inbox.open()
+    try:
+        while batch := await inbox.take():
+            receipts = await _record_until_done(database, batch.messages, stop)
+            if receipts is None:
+                await inbox.give_back(batch.messages)
+                return
+            if any(receipt.status == "recorded" for receipt in receipts):
+                on_recorded()
+            await _answer(connection, batch, receipts)
+    finally:
+        await inbox.close()
+
+
+def record(database: Database, messages: Sequence[tuple[str, bytes]]) -> tuple[Receipt, ...]:
+    """Record these (NATS subject, data) in one transaction; one receipt for each, in order.
+
+    A message that the database cannot hold, against all expectation, is refused alone.
+    """
+    entries = [entry_of(subject, data) for subject, data in messages]
+    try:
+        return _append(database, entries)
+    except Exception as error:  # whatever one message sets off must not reach its neighbours
+        if not _is_of_a_message(error):
+            raise
+        _log.error("a message cannot be stored, looking for it", error=type(error).__name__)
+    return tuple(_append_alone(database, entry) for entry in entries)
+
+
+def entry_of(subject: str, data: bytes) -> log.Entry:
+    """What this message on this NATS subject is: a fact, an unknown, or a refusal with its reason; never an error."""
+    name = subject.removeprefix(SUBJECT_PREFIX)
+    try:
+        return decode(name, data)
+    except Refused as error:
+        return _refusal(name, data, error.reason, str(error))
+    except Exception as error:  # noqa: BLE001 - the outermost place: no message may stop its neighbours
+        _log.error("decoding failed unexpectedly", error=type(error).__name__)
+        return _refusal(name, data, "malformed", f"message: cannot be read ({type(error).__name__})")
+
+
+async def _record_until_done(
+    database: Database, batch: Sequence[Msg], stop: asyncio.Event
+) -> tuple[Receipt, ...] | None:
+    """The receipts, however long the database is away; None where `stop` came first.
+
+    A lost answer to COMMIT leaves the outcome unknown: doing it again is harmless, for identities are unique.
+    """
+    backoff = _FIRST_BACKOFF_SECONDS
+    messages = [(message.subject, message.data) for message in batch]
+    while not stop.is_set():
+        try:
+            return await asyncio.to_thread(record, database, messages)
+        except Exception as error:  # noqa: BLE001 - the outermost loop: no message is given up
+            _log.warning("batch not recorded, trying again", error=_one_line(error), retry_seconds=backoff)
+        await _pause(stop, backoff)
+        backoff = min(backoff * 2, _LAST_BACKOFF_SECONDS)
+    return None
+
+
+async def _answer(connection: Connection, batch: Batch, receipts: Sequence[Receipt]) -> None:
+    """Publish the receipts, then acknowledge; what fails is answered again, for the message comes again."""
+    counts = Counter[str](receipt.status for receipt in receipts)
+    last = max((receipt.position or 0 for receipt in receipts if receipt.status == "recorded"), default=None)
+    _log.info("batch recorded", messages=len(batch.messages), last_position=last, **counts)
+    try:
+        await _publish_receipts(connection, batch.messages, receipts)
+        if connection.reconnects != batch.reconnects:
+            return  # After a power cut of the broker the same sequence may name another message by now.
+        for message in batch.messages:
+            await connection.publish(message.reply)
+    except (errors.Error, OSError) as error:
+        _log.warning("batch recorded, not answered", error=_one_line(error))
+
+
+async def _publish_receipts(connection: Connection, messages: Sequence[Msg], receipts: Sequence[Receipt]) -> None:
+    answers: dict[str, list[Receipt]] = defaultdict(list)
+    for message, receipt in zip(messages, receipts, strict=True):
+        answers[message.subject.removeprefix(SUBJECT_PREFIX)].append(receipt)
+    for subject, found in answers.items():
+        if not _is_name(subject):
+            continue  # Nobody can listen under such a name, and a long one would break the connection.
+        for payload in encode_receipts(found):
+            await connection.publish(receipts_subject(subject), payload)
+
+
+def _append(database: Database, entries: Sequence[log.Entry]) -> tuple[Receipt, ...]:
+    with get_log_session(database, writes=True) as session:
+        return log.append(session, entries)
+
+
+def _append_alone(database: Database, entry: log.Entry) -> Receipt:
+    try:
+        return _append(database, [entry])[0]
+    except Exception as error:  # whatever one message sets off must not reach its neighbours
+        if not _is_of_a_message(error):
+            raise
+        detail = f"message: cannot be stored ({type(error).__name__})"
+        event_id = entry.event.id if isinstance(entry, Fact) else entry.id
+        refusal = log.Refusal(entry.subject, event_id, "malformed", detail, entry.payload)
+        return _append(database, [refusal])[0]
+
+
+def _is_of_a_message(error: Exception) -> bool:
+    """Whether a value was at fault, not the database or its set-up."""
+    return isinstance(error, DataError) or not isinstance(error, DBAPIError | LedgerError | OSError | MemoryError)
+
+
+def _refusal(subject: str, data: bytes, reason: str, detail: str) -> log.Refusal:
+    return log.Refusal(_storable(subject)[:_SUBJECT_KEPT], identity_of(data), reason, _storable(detail), data)
+
+
+def _storable(text: str) -> str:
+    """The text with whatever a database's text cannot hold, or a terminal should not, written out."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def _is_name(subject: str) -> bool:
+    try:
+        check_subject(subject)
+    except Refused:
+        return False
+    return True
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0]

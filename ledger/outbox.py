@@ -1,0 +1,298 @@
+"""The outbox: what a speaker has published, kept in one SQLite file until the ledger has answered for it.
+
+A fact is in the outbox once `add` has returned, and survives the process from then on. It leaves when its
+receipt arrives; facts of a run stay behind as a memory, so that the run done again does not book them
+twice. What the ledger refuses for ever is set aside with its reason and never blocks what comes after.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.errors import Conflict, LedgerError, SetupError
+from ledger.messages import Fact
+from ledger.receipts import Receipt
+
+LIMIT_BYTES = 1024 * 1024 * 1024
+KEPT_FACTS = 20_000
+BUSY_SECONDS = 30
+VERSION = 1
+_OPENING_TRIES = 50
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    subject TEXT NOT NULL,
+    id TEXT NOT NULL UNIQUE,
+    digest BLOB NOT NULL,
+    payload BLOB NOT NULL,
+    created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    run TEXT,
+    booked INTEGER NOT NULL DEFAULT 0,
+    position INTEGER
+);
+CREATE INDEX IF NOT EXISTS facts_waiting ON facts (sequence) WHERE booked = 0;
+CREATE INDEX IF NOT EXISTS facts_of_run ON facts (run, sequence) WHERE run IS NOT NULL;
+CREATE TABLE IF NOT EXISTS refused (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    subject TEXT NOT NULL,
+    id TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    run TEXT,
+    status TEXT NOT NULL,
+    position INTEGER,
+    reason TEXT NOT NULL,
+    refused_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    told INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS refused_untold ON refused (number) WHERE told = 0;
+"""
+_INSERT = "INSERT OR IGNORE INTO facts (subject, id, digest, payload, run) VALUES (?, ?, ?, ?, ?)"
+_KEPT = "SELECT sequence, id, payload, run, booked, position, digest FROM facts"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A fact in the outbox: waiting for its receipt, or booked and remembered for its run."""
+
+    sequence: int
+    id: str
+    payload: bytes
+    run: str | None
+    booked: bool
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A fact that the ledger refuses for ever; `position` is that of the fact that holds its id already."""
+
+    number: int
+    id: str
+    payload: bytes
+    run: str | None
+    status: str
+    position: int | None
+    reason: str
+
+
+class Outbox:
+    """The outbox of one subject, safe with several threads and several processes.
+
+    Raises: SetupError where the file cannot be opened or is no outbox, LedgerError where it cannot be written.
+    """
+
+    def __init__(self, directory: Path, subject: str, *, limit_bytes: int = LIMIT_BYTES) -> None:
+        self.subject = subject
+        self.path = directory / f"{subject}.sqlite"
+        self._limit_bytes = limit_bytes
+        self._lock = threading.RLock()
+        self._connection = _open(self.path)
+
+    def add(self, facts: Sequence[Fact], *, run: str | None = None) -> tuple[Kept | None, ...]:
+        """Keep these facts, all or none, in one durable transaction.
+
+        Shape: for each fact None, or what is kept under its id already, where it is the same fact or of the same run.
+
+        Raises: Conflict where its id is another fact's; LedgerError where the outbox is full. Nothing is kept then.
+        """
+        rows = [(fact.subject, fact.event.id, fact.digest, fact.payload, run) for fact in facts]
+        with self._transaction() as connection:
+            self._make_room(connection, sum(len(fact.payload) for fact in facts))
+            before = connection.total_changes
+            connection.executemany(_INSERT, rows)
+            if connection.total_changes - before == len(rows):
+                return (None,) * len(rows)
+            # Undone and done again one by one: the usual case, all of them new, stays fast.
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN IMMEDIATE")
+            return tuple(_add(connection, row) for row in rows)
+
+    def recorded(self, run: str) -> tuple[Kept, ...]:
+        """All that is kept of a run, waiting or booked, in the order in which it was published."""
+        with self._reading() as connection:
+            rows = connection.execute(f"{_KEPT} WHERE run = ? ORDER BY sequence", (run,)).fetchall()
+        return tuple(_kept(row) for row in rows)
+
+    def waiting(self, *, after: int, limit: int, limit_bytes: int) -> tuple[Kept, ...]:
+        """The next facts without a receipt, in order; at least one where there is any."""
+        found: list[Kept] = []
+        size = 0
+        with self._reading() as connection:
+            for row in connection.execute(
+                f"{_KEPT} WHERE booked = 0 AND sequence > ? ORDER BY sequence LIMIT ?", (after, limit)
+            ):
+                size += len(row[2])
+                if found and size > limit_bytes:
+                    break
+                found.append(_kept(row))
+        return tuple(found)
+
+    def last_sequence(self) -> int:
+        """The place of the newest fact that was ever added."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'facts'").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def is_waiting(self, *, through: int) -> bool:
+        """Whether a fact up to this place has no receipt yet."""
+        query = "SELECT EXISTS (SELECT 1 FROM facts WHERE booked = 0 AND sequence <= ?)"
+        with self._reading() as connection:
+            return bool(connection.execute(query, (through,)).fetchone()[0])
+
+    def count_waiting(self, *, through: int) -> int:
+        """How many facts up to this place have no receipt yet."""
+        query = "SELECT count(*) FROM facts WHERE booked = 0 AND sequence <= ?"
+        with self._reading() as connection:
+            return int(connection.execute(query, (through,)).fetchone()[0])
+
+    def settle(self, receipts: Sequence[Receipt]) -> None:
+        """Let go what these receipts answer for, in one transaction; other speakers' receipts change nothing."""
+        own = [receipt for receipt in receipts if receipt.subject == self.subject]
+        booked = [
+            (receipt.id, receipt.digest, receipt.position)
+            for receipt in own
+            if receipt.status in ("recorded", "duplicate", "parked")
+        ]
+        with self._transaction() as connection:
+            connection.executemany(
+                "DELETE FROM facts WHERE id = ?1 AND digest = ?2 AND ?3 IS ?3 AND run IS NULL", booked
+            )
+            connection.executemany(
+                "UPDATE facts SET booked = 1, position = ?3 WHERE id = ?1 AND digest = ?2 AND booked = 0", booked
+            )
+            for receipt in own:
+                if receipt.status in ("conflict", "rejected"):
+                    _set_aside(connection, receipt)
+            _forget_oldest(connection)
+
+    def untold(self) -> tuple[SetAside, ...]:
+        """What was set aside and no caller has been told of yet, oldest first."""
+        columns = "number, id, payload, run, status, position, reason"
+        with self._reading() as connection:
+            rows = connection.execute(f"SELECT {columns} FROM refused WHERE told = 0 ORDER BY number").fetchall()
+        return tuple(SetAside(*row) for row in rows)
+
+    def tell(self, told: Sequence[SetAside]) -> None:
+        """Note that the caller has been told of these; they stay in the file for people to look at."""
+        with self._transaction() as connection:
+            connection.executemany("UPDATE refused SET told = 1 WHERE number = ?", [(one.number,) for one in told])
+
+    def close(self) -> None:
+        """Close the file; what is in it stays there."""
+        with self._lock:
+            self._connection.close()
+
+    def _make_room(self, connection: sqlite3.Connection, size: int) -> None:
+        if _used(connection) + size <= self._limit_bytes:
+            return
+        # Memories give way to facts: what is booked or refused can be asked of the ledger again.
+        connection.execute("DELETE FROM facts WHERE booked = 1")
+        connection.execute("DELETE FROM refused WHERE told = 1")
+        if _used(connection) + size > self._limit_bytes:
+            waiting = connection.execute("SELECT count(*) FROM facts WHERE booked = 0").fetchone()[0]
+            raise LedgerError(
+                f"the outbox {self.path} is full: {waiting} facts wait for the ledger; "
+                "nothing was published, make sure that the ledger can be reached"
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._reading() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise LedgerError(f"the outbox {self.path} cannot be used: {error}") from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise SetupError(f"the outbox {path} cannot be opened: {error}") from error
+    try:
+        _prepare(connection)
+    except (sqlite3.Error, SetupError) as error:
+        connection.close()
+        raise SetupError(f"{path} cannot be used as an outbox: {error}; move it away if it is damaged") from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    for tries_left in reversed(range(_OPENING_TRIES)):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError:
+            # Another process changes the mode at this moment; SQLite does not wait for that by itself.
+            if not tries_left:
+                raise
+            threading.Event().wait(BUSY_SECONDS / 1_000)
+    connection.execute("PRAGMA synchronous = FULL")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise SetupError(f"it was written by a newer release (version {version}): upgrade botledger")
+    if version < VERSION:
+        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+def _add(connection: sqlite3.Connection, row: tuple[str, str, bytes, bytes, str | None]) -> Kept | None:
+    _, id_, digest, _, run = row
+    if connection.execute(_INSERT, row).rowcount == 1:
+        return None
+    found = connection.execute(f"{_KEPT} WHERE id = ?", (id_,)).fetchone()
+    kept = _kept(found)
+    if found[-1] != digest and (run is None or kept.run != run):
+        raise Conflict(f"the id {id_} is another fact's already: take a new one", subject=row[0], id=id_)
+    return kept
+
+
+def _set_aside(connection: sqlite3.Connection, receipt: Receipt) -> None:
+    """Take a refused fact out of the way; a run remembers that its id is taken where the ledger holds it."""
+    conflict = receipt.status == "conflict"
+    # A conflict carries the digest of the fact that came first, any other refusal that of the refused one.
+    matching = f"id = ? AND digest {'<>' if conflict else '='} ? AND booked = 0"
+    which = (receipt.id, receipt.digest)
+    connection.execute(
+        "INSERT INTO refused (subject, id, payload, run, status, position, reason) "
+        f"SELECT subject, id, payload, run, ?, ?, ? FROM facts WHERE {matching}",
+        (receipt.status, receipt.position, receipt.reason or receipt.status, *which),
+    )
+    if conflict:
+        remember = f"UPDATE facts SET booked = 1, position = ? WHERE {matching} AND run IS NOT NULL"
+        connection.execute(remember, (receipt.position, *which))
+    connection.execute(f"DELETE FROM facts WHERE {matching}", which)
+
+
+def _forget_oldest(connection: sqlite3.Connection) -> None:
+    for table, column, booked in (("facts", "sequence", "booked = 1"), ("refused", "number", "1 = 1")):
+        newest = f"(SELECT seq FROM sqlite_sequence WHERE name = '{table}')"
+        connection.execute(f"DELETE FROM {table} WHERE {booked} AND {column} <= {newest} - ?", (KEPT_FACTS,))
+
+
+def _used(connection: sqlite3.Connection) -> int:
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
+
+
+def _kept(row: tuple[int, str, bytes, str | None, int, int | None, bytes]) -> Kept:
+    return Kept(row[0], row[1], row[2], row[3], bool(row[4]), row[5])

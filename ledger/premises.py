@@ -1,0 +1,74 @@
+"""What has to be there before the door opens, and stays while connections come and go: lock, schema, broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from ledger import migrations
+from ledger.database import dispose, unreachable
+from ledger.embedded import EmbeddedBroker, start_broker
+from ledger.errors import SetupError
+from ledger.lock import directory_lock
+from ledger.settings import Database, Settings
+
+_log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def prepared(settings: Settings) -> Iterator[House]:
+    """Everything that has to be there before the door opens: the lock, the schema, the broker."""
+    directory = settings.database.directory
+    with directory_lock(directory) if directory is not None else nullcontext():
+        _check_database(settings.database)
+        broker = start_broker(directory) if directory is not None and settings.nats_url is None else None
+        house = House(settings, broker)
+        try:
+            yield house
+        finally:
+            house.close()
+            dispose(settings.database)
+
+
+class House:
+    """What outlives a connection: the broker's address, and the broker itself where it is ours."""
+
+    def __init__(self, settings: Settings, broker: EmbeddedBroker | None) -> None:
+        self.settings = settings
+        self.database = settings.database
+        self._broker = broker
+        self._url = settings.nats_url
+
+    @property
+    def url(self) -> str:
+        """Where the broker listens."""
+        found = self._broker.url if self._broker is not None else self._url
+        if found is None:
+            raise SetupError("no broker is named: give --nats URL, or set LEDGER_NATS_URL")
+        return found
+
+    def look_after_broker(self) -> None:
+        """Start our broker again where it has died."""
+        if self._broker is None or self._broker.is_running:
+            return
+        assert self.database.directory is not None
+        _log.warning("the broker has died, starting it again", pid=self._broker.pid)
+        self._broker = start_broker(self.database.directory)
+
+    def close(self) -> None:
+        """End our broker."""
+        if self._broker is not None:
+            self._broker.stop()
+
+
+def _check_database(database: Database) -> None:
+    try:
+        if database.is_sqlite:
+            migrations.upgrade(database)
+        migrations.check(database)
+        migrations.check_durability(database)
+    except OperationalError as error:
+        raise unreachable(database, error) from error

@@ -1,0 +1,159 @@
+"""What a bot needs: publish what happened, and read back what it holds.
+
+    with Bot("RSIBot") as bot:
+        with bot.run("2026-01-05T15:30") as run:
+            if bot.portfolio().cash["USD"] > 1500:
+                run.buy("QQQ", quantity="3", price="412.10", fee="0.35")
+            run.result = "RSI 27, bought"
+
+Publishing writes to the bot's own outbox and returns; a thread delivers. Leaving the block waits for the
+ledger's receipts, up to a time limit; what is left goes out with the next run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from ledger.answers import Holding, Portfolio, is_late, read_portfolio
+from ledger.earlier import is_booked_earlier
+from ledger.events import CostBasis
+from ledger.feeds import Actions, Feed
+from ledger.inputs import AmountInput, TimeInput, amount_text, charge_fields, trade_fields
+from ledger.messages import encode
+from ledger.outbox import SetAside
+from ledger.runs import Run
+from ledger.speaker import Published
+from ledger.voice import Voice
+
+__all__ = ["Actions", "Bot", "Feed", "Holding", "Portfolio", "Published", "Run"]
+
+ASK_AGAIN_SECONDS = 0.1
+LONGEST_QUESTION_SECONDS = 60.0
+# Kept in the outbox beside the runs' facts, under a name that no run can have.
+_REGISTRATIONS = "@registrations"
+
+
+class Bot(Voice):
+    """One bot's voice to the ledger; arguments as of `Voice`."""
+
+    kind = "bots"
+
+    def register(
+        self,
+        *,
+        description: str | None = None,
+        base_currency: str | None = None,
+        opening: Mapping[str, AmountInput] | None = None,
+        holdings: Mapping[str, Mapping[str, AmountInput]] | None = None,
+        cost_basis: CostBasis | None = None,
+        allow_short: bool | None = None,
+        mode: Literal["live", "paper"] | None = None,
+        account: str | None = None,
+        expected_every: str | None = None,
+        at: TimeInput | None = None,
+        id: str | None = None,  # noqa: A002 - the field's own name
+    ) -> Published:
+        """Register the bot, with what it has to begin with; the same registration again publishes nothing."""
+        fields = {
+            "type": "bot_registered",
+            "description": description,
+            "base_currency": base_currency,
+            "opening": None if opening is None else _amounts(opening, "opening"),
+            "holdings": None if holdings is None else {name: _holding(held) for name, held in holdings.items()},
+            "cost_basis": cost_basis,
+            "allow_short": allow_short,
+            "mode": mode,
+            "account": account,
+            "expected_every": expected_every,
+        }
+        chosen = id or f"registered.{hashlib.sha256(encode(fields)).hexdigest()[:16]}"
+        whole = fields | {"id": chosen, "at": self._speaker.moment(at)}
+        return self._speaker.publish(whole, run=_REGISTRATIONS if id is None else None)
+
+    def buy(
+        self, symbol: str, quantity: AmountInput, *, price: AmountInput, fee: AmountInput = 0, **more: Any
+    ) -> Published:
+        """A purchase that happened outside any run.
+
+        `more`: `currency`, `fee_currency`, `reference_price`, `order`, `note`, `at`, `id`.
+
+        Units: price and reference price a unit, in `currency`; a negative fee is a rebate.
+        """
+        return self._publish(more, trade_fields("buy", symbol, quantity, price=price, fee=fee, **_without(more)))
+
+    def sell(
+        self, symbol: str, quantity: AmountInput, *, price: AmountInput, fee: AmountInput = 0, **more: Any
+    ) -> Published:
+        """A sale that happened outside any run; `more` as in `buy`."""
+        return self._publish(more, trade_fields("sell", symbol, quantity, price=price, fee=fee, **_without(more)))
+
+    def deposit(self, amount: AmountInput, *, currency: str | None = None, **more: Any) -> Published:
+        """Cash came in from outside; `more`: `note`, `at`, `id`."""
+        return self._flow("deposit", amount, currency=currency, **more)
+
+    def withdraw(self, amount: AmountInput, *, currency: str | None = None, **more: Any) -> Published:
+        """Cash went out; `more`: `note`, `at`, `id`."""
+        return self._flow("withdrawal", amount, currency=currency, **more)
+
+    def charge(self, amount: AmountInput, *, reason: str, currency: str | None = None, **more: Any) -> Published:
+        """Interest, borrowing, funding or a fee outside a trade; a credit is negative; `more`: `at`, `id`."""
+        return self._publish(more, charge_fields(amount, reason=reason, currency=currency))
+
+    def publish(self, facts: Sequence[Mapping[str, object]]) -> tuple[Published, ...]:
+        """Publish facts in their wire form, all or none in one durable step: the fast way for many."""
+        return self._speaker.send([self._speaker.check(fields) for fields in facts])
+
+    def run(self, key: str, *, code_version: str | None = None, after: int | None = None) -> Run:
+        """One execution of the bot, as a `with` block; the same key again is the same run, tried once more.
+
+        `after`: start only if nothing newer of this bot is recorded than this position.
+        """
+        return Run(self._speaker, key, code_version=code_version, after=after)
+
+    def portfolio(self, *, timeout_seconds: float | None = None) -> Portfolio:
+        """What the bot holds, all that it has published included.
+
+        Raises: Unreachable where the ledger does not answer in time, UnknownName where it does not know the bot.
+        """
+        limit = self._speaker.timeout_seconds if timeout_seconds is None else timeout_seconds
+        deadline = time.monotonic() + limit
+        self._speaker.start()
+        self._speaker.wait(limit)
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            # The ledger is given a little less, so that its own words come before the time is over.
+            patience = min(0.9 * left, LONGEST_QUESTION_SECONDS)
+            query = {"query": "portfolio", "position": self._speaker.position, "timeout_seconds": patience}
+            answer = self._speaker.ask(query, timeout_seconds=left)
+            if not is_late(answer) or deadline - time.monotonic() <= ASK_AGAIN_SECONDS:
+                return read_portfolio(answer)
+            time.sleep(ASK_AGAIN_SECONDS)
+
+    def _flow(
+        self, kind: str, amount: AmountInput, *, currency: str | None, note: str | None = None, **more: Any
+    ) -> Published:
+        fields: dict[str, object] = {"type": kind, "amount": amount_text(amount, "amount"), "currency": currency}
+        return self._publish(more, fields | {"note": note})
+
+    def _publish(self, more: Mapping[str, Any], fields: dict[str, object]) -> Published:
+        return self._speaker.publish(fields | {"id": more.get("id"), "at": self._speaker.moment(more.get("at"))})
+
+    def _excuses(self, refused: SetAside) -> bool:
+        if refused.run == _REGISTRATIONS:
+            return refused.status == "conflict"
+        return is_booked_earlier(self._speaker, refused)
+
+
+def _without(more: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in more.items() if name not in ("id", "at")}
+
+
+def _amounts(amounts: Mapping[str, AmountInput], field: str) -> dict[str, str]:
+    return {name: amount_text(amount, f"{field}.{name}") for name, amount in amounts.items()}
+
+
+def _holding(held: Mapping[str, AmountInput]) -> dict[str, str]:
+    return {name: str(value) if name == "currency" else amount_text(value, name) for name, value in held.items()}

@@ -1,0 +1,171 @@
+"""Bots' questions: what they ask on `ledger.queries.<kind>.<name>`, answered once the books know enough.
+
+{"query": "portfolio", "position": 4711, "timeout_seconds": 5}  →  the portfolio, complete up to that position
+                                                        or  →  {"error": "…", "reason": "unknown"}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import structlog
+from nats import errors
+from nats.aio.msg import Msg
+
+from ledger.broker import QUERIES_PREFIX
+from ledger.connection import Connection
+from ledger.errors import Refused, UnknownName
+from ledger.messages import check_subject
+
+QUEUE = "ledger"
+TIMEOUT_SECONDS = 10.0
+MAX_TIMEOUT_SECONDS = 60.0
+_QUESTION_BYTES = 4096
+_AT_ONCE = 256
+_THREADS = 4
+_LOOK_SECONDS = 0.25
+_log = structlog.get_logger(__name__)
+
+Answer = Callable[[str, int], dict[str, object] | None]
+
+
+class Progress:
+    """Tells those who wait in the event loop that the projector has moved, from its thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._moved = asyncio.Event()
+
+    @property
+    def next(self) -> asyncio.Event:
+        """The event that will be set when the projector moves; take it before you look."""
+        return self._moved
+
+    def announce(self) -> None:
+        """Called from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._turn)
+
+    def _turn(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a bot asks: its portfolio, complete up to a position of the log."""
+
+    bot: str
+    position: int
+    timeout_seconds: float
+
+
+class Responder:
+    """Answers questions; `answer(bot, position)` gives the portfolio, None while the books are behind.
+
+    `answer` is called in a thread, and raises UnknownName where there is no such bot.
+    """
+
+    def __init__(self, connection: Connection, answer: Answer, progress: Progress) -> None:
+        self._connection = connection
+        self._answer = answer
+        self._progress = progress
+        self._running: set[asyncio.Task[None]] = set()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="query")  # Its own: the door never waits.
+
+    async def open(self) -> None:
+        """Begin to answer; of several services one answers each question."""
+        self._subscription = await self._connection.subscribe(f"{QUERIES_PREFIX}*.*", queue=QUEUE, cb=self._take)
+
+    async def close(self) -> None:
+        """Stop; questions in hand go unanswered."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if not self._connection.is_closed:
+            await self._subscription.unsubscribe()
+
+    async def _take(self, message: Msg) -> None:
+        if not message.reply:
+            return
+        if len(self._running) >= _AT_ONCE:
+            await self._reply(message, _failure("the ledger is busy: ask again", "timeout"))
+            return
+        task = asyncio.create_task(self._serve(message))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _serve(self, message: Msg) -> None:
+        try:
+            reply = await self._wait(read_question(message.subject, message.data))
+        except Refused as error:
+            reply = _failure(str(error), "malformed")
+        except UnknownName as error:
+            reply = _failure(str(error), "unknown")
+        except Exception as error:  # noqa: BLE001 - the outermost place: a database that is away is told as lateness
+            _log.warning("question not answered", error=type(error).__name__)
+            reply = _failure("the ledger cannot answer at this moment: ask again", "timeout")
+        await self._reply(message, reply)
+
+    async def _wait(self, question: Question) -> dict[str, object]:
+        """The portfolio, as soon as the books are complete up to the position."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + question.timeout_seconds
+        while True:
+            moved = self._progress.next
+            found = await loop.run_in_executor(self._threads, self._answer, question.bot, question.position)
+            if found is not None:
+                return found
+            left = deadline - loop.time()
+            if left <= 0:
+                problem = f"the books have not reached position {question.position} of {question.bot} in time"
+                return _failure(problem, "timeout")
+            await _until(moved, min(left, _LOOK_SECONDS))
+
+    async def _reply(self, message: Msg, reply: dict[str, object]) -> None:
+        try:
+            await self._connection.publish(message.reply, json.dumps(reply).encode())
+        except errors.MaxPayloadError:
+            failure = _failure("the portfolio is too large for one message: read it with SQL", "timeout")
+            await self._connection.publish(message.reply, json.dumps(failure).encode())
+        except errors.Error as error:
+            _log.warning("answer not sent", error=str(error))
+
+
+def read_question(subject: str, data: bytes) -> Question:
+    """The question in a message on this NATS subject.
+
+    Raises: Refused, naming the field that is wrong.
+    """
+    name = subject.removeprefix(QUERIES_PREFIX)
+    if check_subject(name) != "bots":
+        raise Refused("subject", f"{name} is no bot: only bots have a portfolio")
+    try:
+        fields = json.loads(data) if len(data) <= _QUESTION_BYTES else None
+    except (ValueError, RecursionError) as error:
+        raise Refused("message", "is not JSON") from error
+    if not isinstance(fields, dict) or fields.get("query") != "portfolio":
+        raise Refused("query", 'must be "portfolio"')
+    position = fields.get("position", 0)
+    if type(position) is not int or not 0 <= position < 2**63:
+        raise Refused("position", "must be a position of the log, or 0")
+    seconds = fields.get("timeout_seconds", TIMEOUT_SECONDS)
+    if type(seconds) not in (int, float) or not 0 <= seconds <= MAX_TIMEOUT_SECONDS:
+        raise Refused("timeout_seconds", f"must be a number from 0 to {MAX_TIMEOUT_SECONDS:g}")
+    return Question(name.partition(".")[2], position, float(seconds))
+
+
+async def _until(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+def _failure(problem: str, reason: str) -> dict[str, object]:
+    return {"error": problem, "reason": reason}

@@ -1,0 +1,140 @@
+"""One execution of a bot: its start, its fills, its end, with ids that a second attempt makes again alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from ledger.earlier import recorded_by_earlier_attempts, warn_where_different
+from ledger.errors import LedgerError, Stale, Unreachable
+from ledger.ids import attempt_id, run_fact_id
+from ledger.inputs import AmountInput, TimeInput, charge_fields, short_text, trade_fields
+from ledger.speaker import Published, Speaker
+
+_log = structlog.get_logger(__name__)
+
+
+class Run:
+    """One attempt at a run; made by `Bot.run`.
+
+    `result` is what the log of runs will say. `recorded` are the facts that earlier attempts have booked: a
+    call that makes the same id publishes nothing and gives that fact back.
+    """
+
+    def __init__(self, speaker: Speaker, key: str, *, code_version: str | None, after: int | None) -> None:
+        self.key = key
+        self.result: str | None = None
+        self.recorded: tuple[Published, ...] = ()
+        self._speaker = speaker
+        self._code_version = code_version
+        self._after = after
+        self._booked: dict[str, Published] = {}
+        self._numbers: Counter[tuple[str, str]] = Counter()
+        self._started_at = ""
+
+    def __enter__(self) -> Self:
+        """Publish `run_started`; with `after`, wait until the ledger has taken it.
+
+        Raises: Stale where something newer than `after` is recorded, Unreachable where no receipt comes.
+        """
+        self._started_at = self._speaker.moment()
+        started = self._speaker.publish(
+            {
+                "type": "run_started",
+                "id": attempt_id(self.key, "started"),
+                "at": self._started_at,
+                "run": self.key,
+                "after": self._after,
+                "code_version": self._code_version,
+            }
+        )
+        if self._after is not None:
+            self._await_start(started)
+        self.recorded = recorded_by_earlier_attempts(self._speaker, self.key)
+        self._booked = {fact.id: fact for fact in self.recorded}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Publish `run_finished`, also when the block has raised."""
+        try:
+            self._finish(error)
+        except LedgerError as problem:
+            if error is None:
+                raise
+            _log.error("run_finished not published", run=self.key, problem=str(problem))
+
+    def buy(
+        self, symbol: str, quantity: AmountInput, *, price: AmountInput, fee: AmountInput = 0, **more: Any
+    ) -> Published:
+        """A purchase that happened in this run; `more` as in `Bot.buy`."""
+        return self._trade("buy", symbol, quantity, price=price, fee=fee, **more)
+
+    def sell(
+        self, symbol: str, quantity: AmountInput, *, price: AmountInput, fee: AmountInput = 0, **more: Any
+    ) -> Published:
+        """A sale that happened in this run; `more` as in `Bot.buy`."""
+        return self._trade("sell", symbol, quantity, price=price, fee=fee, **more)
+
+    def charge(
+        self,
+        amount: AmountInput,
+        *,
+        reason: str,
+        currency: str | None = None,
+        at: TimeInput | None = None,
+        id: str | None = None,  # noqa: A002 - the field's own name
+    ) -> Published:
+        """Interest, borrowing, funding or a fee outside a trade, in this run; a credit is negative."""
+        fields = charge_fields(amount, reason=reason, currency=currency)
+        return self._publish(fields, name=currency or "USD", side="charge", at=at, id=id)
+
+    def _trade(self, side: Any, symbol: str, quantity: AmountInput, **more: Any) -> Published:
+        at, chosen = more.pop("at", None), more.pop("id", None)
+        return self._publish(trade_fields(side, symbol, quantity, **more), name=symbol, side=side, at=at, id=chosen)
+
+    def _publish(
+        self,
+        fields: dict[str, object],
+        *,
+        name: str,
+        side: str,
+        at: TimeInput | None,
+        id: str | None,  # noqa: A002 - the field's own name
+    ) -> Published:
+        """Publish under the id that the nth fact of this name and side has in every attempt, unless one is given."""
+        number = self._numbers[name, side] + (id is None)
+        chosen = id or run_fact_id(self.key, name, number=number, side=side)
+        fact = self._speaker.check(fields | {"id": chosen, "at": self._speaker.moment(at), "run": self.key})
+        published = self._booked.get(chosen) or self._speaker.send([fact], run=self.key)[0]
+        self._numbers[name, side] = number
+        if published.earlier:
+            warn_where_different(self.key, fact.event, published.event)
+        return published
+
+    def _await_start(self, started: Published) -> None:
+        """Go on only once the ledger has taken the start; where that stays open, the run is finished at once."""
+        try:
+            self._speaker.wait(self._speaker.timeout_seconds)
+        except Unreachable as error:
+            self._finish(error)
+            raise
+        if self._speaker.refusal_of(started.id) is not None:
+            raise Stale(f"the run {self.key} does not start: something newer than position {self._after} is recorded")
+
+    def _finish(self, error: BaseException | None) -> None:
+        result = self.result if error is None else f"{type(error).__name__}: {error}"
+        self._speaker.publish(
+            {
+                "type": "run_finished",
+                "id": attempt_id(self.key, "finished"),
+                "run": self.key,
+                "success": error is None,
+                "result": None if result is None else short_text(result),
+                "started_at": self._started_at,
+            }
+        )

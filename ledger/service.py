@@ -1,0 +1,262 @@
+"""The service: door, projector and answers in one process, until it is told to stop.
+
+    serve(settings)                    in the foreground, until SIGTERM or SIGINT
+    with running_service(settings):    in a thread of this process, for demo and tests
+
+Door and answers live in the event loop, the projector in a thread of its own. A data directory is served by one
+service, which brings its own broker unless one is named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn
+
+import structlog
+from nats import errors
+
+from ledger.broker import ensure_stream, make_room
+from ledger.connection import Connection, close, connect
+from ledger.database import get_db_session
+from ledger.errors import LedgerError, Unreachable
+from ledger.follower import Follower
+from ledger.intake import run_intake
+from ledger.premises import House, prepared
+from ledger.responder import Progress, Responder
+from ledger.settings import Database, Settings
+from projections import queries
+
+GRACE_SECONDS = 3.0
+LAST_SECONDS = 4.5
+READY_SECONDS = 30.0
+_HOUSE_SECONDS = 0.5
+_ROOM_SECONDS = 30.0
+_FIRST_BACKOFF_SECONDS = 0.5
+_LAST_BACKOFF_SECONDS = 5.0
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that is ready: where its broker listens (with the token), and what it writes to."""
+
+    nats_url: str
+    database: Database
+
+
+def serve(settings: Settings, *, on_ready: Callable[[Service], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then leave within five seconds, the batch in hand finished or rolled back.
+
+    `on_ready` is called once messages are taken.
+
+    Raises: SetupError, Unreachable where it cannot start.
+    """
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        with prepared(settings) as house:
+            asyncio.run(_until_signal(house, on_ready or _nothing))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def running_service(settings: Settings) -> Iterator[Service]:
+    """The whole service in a thread of this process; yields when it is ready, stops it at the end.
+
+    Raises: SetupError, Unreachable where it cannot start.
+    """
+    runner = _Runner(settings)
+    runner.start()
+    try:
+        yield runner.wait()
+    finally:
+        runner.stop()
+
+
+async def _until_signal(house: House, on_ready: Callable[[Service], None]) -> None:
+    stop = asyncio.Event()
+
+    def leave() -> None:
+        # A database that does not answer cannot be waited for: what is not committed is rolled back by it.
+        last = threading.Timer(LAST_SECONDS, os._exit, [0])
+        last.daemon = True
+        last.start()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leave)
+    await _run(house, stop=stop, on_ready=on_ready)
+
+
+async def _run(house: House, *, stop: asyncio.Event, on_ready: Callable[[Service], None]) -> None:
+    """Connect and attend, again and again, until `stop`; the first attempt has to succeed."""
+    progress = Progress()
+    follower = Follower(house.database, on_moved=progress.announce)
+    work = asyncio.create_task(_attend_for_ever(house, follower, progress, stop=stop, on_ready=on_ready))
+    stopped = asyncio.create_task(stop.wait())
+    follower.start()
+    try:
+        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work}, timeout=GRACE_SECONDS)
+    finally:
+        stopped.cancel()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await asyncio.to_thread(follower.close)
+    if not work.cancelled():
+        work.result()
+    _log.info("service stopped")
+
+
+async def _attend_for_ever(
+    house: House,
+    follower: Follower,
+    progress: Progress,
+    *,
+    stop: asyncio.Event,
+    on_ready: Callable[[Service], None],
+) -> None:
+    connection = await connect(house.url, name="botledger serve", seed_file=house.settings.nats_seed_file)
+    try:
+        await ensure_stream(connection)
+    except LedgerError:
+        await close(connection)
+        raise
+    await asyncio.to_thread(follower.wait_for_first_step, GRACE_SECONDS)
+    on_ready(Service(house.url, house.database))
+    backoff = _FIRST_BACKOFF_SECONDS
+    while True:
+        try:
+            await _attend(connection, house, follower, progress, stop=stop)
+        except Unreachable as error:
+            _log.warning("the broker is away", error=str(error))
+        await close(connection)
+        if stop.is_set():
+            return
+        await asyncio.sleep(backoff)
+        backoff = min(backoff * 2, _LAST_BACKOFF_SECONDS)
+        connection = await _connect_again(house)
+
+
+async def _connect_again(house: House) -> Connection:
+    while True:
+        try:
+            await asyncio.to_thread(house.look_after_broker)
+            return await connect(house.url, name="botledger serve", seed_file=house.settings.nats_seed_file)
+        except LedgerError as error:
+            _log.warning("the broker is away", error=str(error))
+        await asyncio.sleep(_FIRST_BACKOFF_SECONDS)
+
+
+async def _attend(
+    connection: Connection, house: House, follower: Follower, progress: Progress, *, stop: asyncio.Event
+) -> None:
+    """Door and answers on one connection, until `stop` or until it is closed for good."""
+    responder = Responder(connection, _answerer(house.database), progress)
+    await responder.open()
+    keeper = asyncio.create_task(_keep_house(connection, house))
+    try:
+        await run_intake(connection, house.database, stop=stop, on_recorded=follower.wake)
+    finally:
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+        await responder.close()
+
+
+async def _keep_house(connection: Connection, house: House) -> None:
+    """Keep our broker alive, and room in the stream."""
+    url = house.url
+    looked_at = 0.0
+    while True:
+        try:
+            await asyncio.to_thread(house.look_after_broker)
+            if house.url != url:
+                await close(connection)  # Our broker had to take another port.
+                return
+            now = asyncio.get_running_loop().time()
+            if connection.is_connected and now - looked_at > _ROOM_SECONDS:
+                looked_at = now
+                await make_room(connection)
+        except (LedgerError, errors.Error, OSError) as error:
+            _log.warning("housekeeping failed", error=str(error))
+        await asyncio.sleep(_HOUSE_SECONDS)
+
+
+def _answerer(database: Database) -> Callable[[str, int], dict[str, object] | None]:
+    def answer(bot: str, position: int) -> dict[str, object] | None:
+        with get_db_session(database) as session:
+            return queries.portfolio(session, bot) if queries.knows(session, bot, position) else None
+
+    return answer
+
+
+class _Runner:
+    """A service in a thread, and the way to hear of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ready = threading.Event()
+        self._service: Service | None = None
+        self._error: BaseException | None = None
+        self._end: Callable[[], object] = _nothing_at_all
+        self._thread = threading.Thread(target=self._serve, name="service", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def wait(self) -> Service:
+        """The service, once it is ready."""
+        self._ready.wait(READY_SECONDS)
+        if self._error is not None:
+            raise self._error
+        if self._service is None:
+            raise Unreachable(f"the service was not ready within {READY_SECONDS:g} seconds")
+        return self._service
+
+    def stop(self) -> None:
+        """Stop it and wait until it has gone."""
+        self._end()
+        self._thread.join(READY_SECONDS)
+
+    def _serve(self) -> None:
+        try:
+            with prepared(self._settings) as house:
+                asyncio.run(self._run(house))
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            self._error = error
+            if self._service is not None:
+                _log.error("service failed", error=type(error).__name__, text=str(error))
+        finally:
+            self._ready.set()
+
+    async def _run(self, house: House) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._end = lambda: loop.is_closed() or loop.call_soon_threadsafe(stop.set)
+
+        def ready(service: Service) -> None:
+            self._service = service
+            self._ready.set()
+
+        await _run(house, stop=stop, on_ready=ready)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
+
+
+def _nothing(service: Service) -> None:
+    return
+
+
+def _nothing_at_all() -> None:
+    return

@@ -1,0 +1,95 @@
+"""The door, between a real broker and a real log."""
+
+import asyncio
+import json
+
+from ledger.database import get_log_session
+from ledger.settings import Database
+from ledger.verify import verify
+from tests.servers import NatsServer
+from tests.services.desk import AT, BOT, count_parked, desk, door, kept, recorded, trade
+
+
+def test_a_published_fact_is_recorded_and_answered(broker: NatsServer, database: Database) -> None:
+    async def scenario() -> None:
+        async with desk(broker.url) as bot, door(broker.url, database) as woken:
+            receipt = await bot.ask(trade("t1"))
+            assert (receipt.subject, receipt.id, receipt.status, receipt.position) == (BOT, "t1", "recorded", 1)
+            assert receipt.hash is not None
+            assert receipt.digest is not None
+            assert woken == ["recorded"]
+
+    asyncio.run(scenario())
+    assert recorded(database) == [(1, BOT, "t1")]
+
+
+def test_a_fact_published_twice_is_recorded_once_and_answered_with_the_same_position(
+    broker: NatsServer, database: Database
+) -> None:
+    async def scenario() -> None:
+        async with desk(broker.url) as bot, door(broker.url, database) as woken:
+            first = await bot.ask(trade("t1"))
+            again = await bot.ask(trade("t1"))
+            assert again.status == "duplicate"
+            assert (again.position, again.hash, again.digest) == (first.position, first.hash, first.digest)
+            assert woken == ["recorded"]
+
+    asyncio.run(scenario())
+    assert recorded(database) == [(1, BOT, "t1")]
+    assert kept(database) == []
+
+
+def test_other_content_under_the_same_id_is_a_conflict_kept_and_told(broker: NatsServer, database: Database) -> None:
+    other = trade("t1", quantity="4")
+
+    async def scenario() -> None:
+        async with desk(broker.url) as bot, door(broker.url, database):
+            await bot.ask(trade("t1"))
+            receipt = await bot.ask(other)
+            assert (receipt.status, receipt.position) == ("conflict", 1)
+
+    asyncio.run(scenario())
+    assert recorded(database) == [(1, BOT, "t1")]
+    assert [(subject, id_, reason) for subject, id_, reason, _ in kept(database)] == [(BOT, "t1", "conflict")]
+
+
+def test_an_unknown_type_is_parked_and_told(broker: NatsServer, database: Database) -> None:
+    message = json.dumps({"id": "u1", "type": "teleported", "at": AT, "to": "Mars"}).encode()
+
+    async def scenario() -> None:
+        async with desk(broker.url) as bot, door(broker.url, database):
+            receipt = await bot.ask(message)
+            assert (receipt.id, receipt.status, receipt.position) == ("u1", "parked", None)
+
+    asyncio.run(scenario())
+    assert recorded(database) == []
+    assert count_parked(database) == 1
+
+
+def test_a_run_that_acted_on_old_news_is_stale(broker: NatsServer, database: Database) -> None:
+    def start(id_: str, after: int) -> bytes:
+        return json.dumps({"id": id_, "type": "run_started", "at": AT, "run": "r", "after": after}).encode()
+
+    async def scenario() -> None:
+        async with desk(broker.url) as bot, door(broker.url, database):
+            position = (await bot.ask(trade("t1"))).position
+            assert position is not None
+            assert (await bot.ask(start("s1", position))).status == "recorded"
+            late = await bot.ask(start("s2", position))
+            assert (late.status, late.reason) == ("rejected", "stale")
+
+    asyncio.run(scenario())
+    assert [id_ for _, _, id_ in recorded(database)] == ["t1", "s1"]
+
+
+def test_the_log_is_whole_after_a_thousand_messages(broker: NatsServer, database: Database) -> None:
+    async def scenario() -> None:
+        async with desk(broker.url) as bot, door(broker.url, database):
+            for number in range(1_000):
+                await bot.connection.publish(f"ledger.bots.Bot{number % 7}", trade(f"t{number}"))
+            answers = await bot.answers(1_000)
+            assert sorted(receipt.position or 0 for receipt in answers) == list(range(1, 1_001))
+
+    asyncio.run(scenario())
+    with get_log_session(database) as session:
+        assert verify(session).facts == 1_000

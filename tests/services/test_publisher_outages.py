@@ -1,0 +1,133 @@
+"""Bots whose broker or ledger is away, refuses them, or is somewhere else."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from ledger.errors import SetupError, Unconfirmed, Unreachable
+from ledger.publisher import Bot
+from ledger.service import running_service
+from ledger.settings import Database, Settings
+from tests.servers import DEADLINE_SECONDS, NatsServer, wait_until
+from tests.services.bots import NOBODY, SOON, Ledger, MakeBot, ids, waiting
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_portfolio_that_cannot_be_had_raises_within_its_limit(make_bot: MakeBot, published: bool) -> None:
+    bot = make_bot(nats_url=NOBODY)
+    if published:
+        bot.deposit(1)
+    before = time.monotonic()
+    with pytest.raises(Unreachable, match="does not answer"):
+        bot.portfolio(timeout_seconds=SOON)
+    assert SOON <= time.monotonic() - before < SOON + 2
+
+
+def test_a_broker_without_a_ledger_says_what_is_missing(make_bot: MakeBot) -> None:
+    bot = make_bot()
+    with pytest.raises(Unreachable, match="botledger serve"):
+        bot.portfolio(timeout_seconds=SOON)
+
+
+def test_leaving_tells_how_many_receipts_are_missing(make_bot: MakeBot) -> None:
+    with capture_logs() as logs, make_bot(timeout_seconds=SOON) as bot:
+        bot.deposit(1)
+        bot.deposit(1)
+    assert [entry["waiting"] for entry in logs if entry["event"].startswith("receipts missing")] == [2]
+
+
+def test_a_bot_that_requires_receipts_raises_where_they_are_missing(make_bot: MakeBot) -> None:
+    with pytest.raises(Unconfirmed) as caught, make_bot(timeout_seconds=SOON, require_receipts=True) as bot:
+        bot.deposit(1)
+    assert caught.value.waiting == 1
+
+
+def test_an_error_in_the_block_is_not_replaced_by_missing_receipts(make_bot: MakeBot) -> None:
+    with (
+        capture_logs(),
+        pytest.raises(ZeroDivisionError),
+        make_bot(timeout_seconds=SOON, require_receipts=True) as bot,
+    ):
+        bot.deposit(1)
+        raise ZeroDivisionError
+
+
+def test_the_sender_comes_back_when_the_broker_does(
+    broker: NatsServer, ledger: Ledger, make_bot: MakeBot, sqlite_database: Database
+) -> None:
+    with ledger(), make_bot() as bot:
+        bot.deposit(1, id="before")
+        assert bot.flush() == 0
+        broker.kill()
+        bot.deposit(1, id="away")
+        assert bot.flush(SOON) == 1
+        broker.start()
+        assert bot.flush(DEADLINE_SECONDS) == 0
+    assert ids(sqlite_database) == ["before", "away"]
+
+
+def test_what_the_broker_did_not_keep_is_sent_again(
+    ledger: Ledger, make_bot: MakeBot, sqlite_database: Database
+) -> None:
+    with make_bot() as bot:
+        bot.deposit(1, id="lost")
+        assert bot.flush(SOON) == 1  # There is no stream yet, so the broker has thrown it away.
+        with ledger():
+            assert bot.flush(DEADLINE_SECONDS) == 0
+    assert ids(sqlite_database) == ["lost"]
+
+
+def test_a_broker_that_denies_publishing_is_told_and_the_fact_stays(
+    broker: NatsServer, make_bot: MakeBot, tmp_path: Path
+) -> None:
+    broker.stop()
+    rights = 'publish: ["ledger.bots.Other"], subscribe: [">"]'
+    broker.start(f"authorization {{ users: [ {{ user: RSIBot, password: p, permissions: {{ {rights} }} }} ] }}")
+    bot = make_bot(nats_url=broker.url.replace("nats://", "nats://RSIBot:p@"))
+    bot.deposit(1)
+    with pytest.raises(SetupError, match=r"(?s)permissions violation.*ledger\.bots\.rsibot"):
+        bot.flush(DEADLINE_SECONDS)
+    other = make_bot("Other", nats_url=broker.url.replace("nats://", "nats://RSIBot:wrong@"))
+    other.deposit(1)
+    with pytest.raises(SetupError, match="refuses the credentials"):
+        other.flush(DEADLINE_SECONDS)
+    bot.close()
+    assert waiting(tmp_path / "outbox") == 1
+
+
+def test_a_bot_finds_broker_and_outbox_in_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("LEDGER_")]:
+        monkeypatch.delenv(name)
+    directory = tmp_path / "data"
+    with Bot("RSIBot", data_dir=directory, timeout_seconds=DEADLINE_SECONDS) as bot:
+        bot.deposit(1, id="early")
+        assert bot.flush(SOON) == 1
+        assert (directory / "outbox" / "bots.RSIBot.sqlite").exists()
+        database = Database(directory=directory)
+        with running_service(Settings(database, directory, None)):
+            wait_until(lambda: bot.flush(SOON) == 0, what="the fact is delivered")
+    assert ids(database) == ["early"]
+
+
+def test_the_outbox_lies_apart_for_each_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("LEDGER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "botledger-data").mkdir()
+    here = Bot("RSIBot")
+    here.close()
+    far = Bot("RSIBot", nats_url="nats://token@broker.example:4333,nats://other:4222")
+    far.close()
+    monkeypatch.setenv("LEDGER_OUTBOX_DIR", str(tmp_path / "named"))
+    named = Bot("RSIBot", nats_url=NOBODY)
+    named.close()
+    found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.sqlite"))
+    assert found == [
+        "botledger-data/outbox/bots.RSIBot.sqlite",
+        "named/bots.RSIBot.sqlite",
+        "state/botledger/outbox/broker.example-4333/bots.RSIBot.sqlite",
+    ]
