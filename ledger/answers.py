@@ -39,7 +39,7 @@ class Holding:
 class Portfolio:
     """A bot's books, complete up to `position` of the log.
 
-    Units: `cash`, `realised_profit` and `fees` by currency; `worth` in `base_currency`.
+    Units: `cash`, `realised_profit` and `fees` by currency; `worth` in `base_currency`, without what is `unpriced`.
     """
 
     bot: str
@@ -51,6 +51,7 @@ class Portfolio:
     fees: Mapping[str, Decimal]
     worth: Decimal | None
     as_of: datetime | None = None
+    unpriced: tuple[JsonValue, ...] = ()
     flags: tuple[JsonValue, ...] = ()
 
 
@@ -86,6 +87,7 @@ def _portfolio(answer: Answer) -> Portfolio:
         fees=_amounts(answer.get("fees") or {}),
         worth=_amount(answer.get("worth")),
         as_of=_time(answer.get("as_of")),
+        unpriced=tuple(answer.get("unpriced") or ()),
         flags=tuple(answer.get("flags") or ()),
     )
 

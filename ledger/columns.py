@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Dialect, LargeBinary, Numeric, String, Text, types
@@ -99,6 +100,7 @@ def amounts_text(amounts: dict[str, Decimal]) -> str:
     return "{" + ", ".join(f"{json.dumps(name)}: {plain(amounts[name])}" for name in sorted(amounts)) + "}"
 
 
+@lru_cache(maxsize=65_536)
 def moment_text(moment: datetime) -> str:
     """RFC 3339 in UTC with six decimals: texts sort as the moments do."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from nats import errors
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 from nats.protocol import parser
 
@@ -57,6 +57,20 @@ class Connection(Client):  # type: ignore[misc, unused-ignore]  # untyped where 
             return None
         return found
 
+    async def _connect_to_server(self, s: Srv) -> None:
+        self._drop_socket()
+        await super()._connect_to_server(s)
+
+    async def abandon(self) -> None:
+        """Let go of an attempt that came to nothing."""
+        await close(self)
+        self._drop_socket()
+
+    def _drop_socket(self) -> None:
+        """nats-py leaves the socket of a failed attempt open."""
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
+
     @property
     def reconnects(self) -> int:
         """How often the connection has come back."""
@@ -93,7 +107,7 @@ async def connect(
         if not observer.connected:
             attempt.cancel()
             await asyncio.gather(attempt, return_exceptions=True)
-            await close(connection)
+            await connection.abandon()
 
 
 async def close(connection: Connection) -> None:

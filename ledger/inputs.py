@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from ledger.amounts import plain
 from ledger.errors import Refused
@@ -13,6 +13,18 @@ from ledger.fields import TEXT_LENGTH, format_time
 
 AmountInput = Decimal | int | float | str
 TimeInput = datetime | str
+
+
+class TradeDetails(TypedDict, total=False):
+    """What a trade may say beyond symbol, quantity, price and fee; `reference_price` in `currency`, a unit."""
+
+    currency: str | None
+    fee_currency: str | None
+    reference_price: AmountInput | None
+    order: str | None
+    note: str | None
+
+
 _LARGEST_EXPONENT = 1_000
 _SURROGATE = re.compile(r"[\x00\ud800-\udfff]")
 
@@ -77,26 +89,23 @@ def trade_fields(
     quantity: AmountInput,
     *,
     price: AmountInput,
-    fee: AmountInput = 0,
-    reference_price: AmountInput | None = None,
-    currency: str | None = None,
-    fee_currency: str | None = None,
-    order: str | None = None,
-    note: str | None = None,
+    fee: AmountInput,
+    **more: Unpack[TradeDetails],
 ) -> dict[str, object]:
     """The fields of a trade, amounts as text; `id`, `at` and `run` aside."""
+    unknown = more.keys() - TradeDetails.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"a trade has no {', '.join(sorted(unknown))}")
+    reference = more.get("reference_price")
     return {
+        **more,
         "type": "trade",
         "symbol": symbol,
         "side": side,
         "quantity": amount_text(quantity, "quantity"),
         "price": amount_text(price, "price"),
         "fee": amount_text(fee, "fee"),
-        "reference_price": None if reference_price is None else amount_text(reference_price, "reference_price"),
-        "currency": currency,
-        "fee_currency": fee_currency,
-        "order": order,
-        "note": note,
+        "reference_price": None if reference is None else amount_text(reference, "reference_price"),
     }
 
 

@@ -62,7 +62,11 @@ def record(database: Database, messages: Sequence[tuple[str, bytes]]) -> tuple[R
 
     A message that the database cannot hold, against all expectation, is refused alone.
     """
-    entries = [entry_of(subject, data) for subject, data in messages]
+    return record_entries(database, [entry_of(subject, data) for subject, data in messages])
+
+
+def record_entries(database: Database, entries: Sequence[log.Entry]) -> tuple[Receipt, ...]:
+    """Record what these messages are in one transaction; one receipt for each, in order."""
     try:
         return _append(database, entries)
     except Exception as error:  # whatever one message sets off must not reach its neighbours

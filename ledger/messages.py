@@ -45,6 +45,11 @@ class Fact:
     payload: bytes
 
     @property
+    def id(self) -> str:
+        """The id that its publisher chose."""
+        return self.event.id
+
+    @property
     def digest(self) -> bytes:
         """What the fact is, in 32 bytes: subject and content."""
         return digest(self.subject, self.payload)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.errors import Conflict, LedgerError, SetupError
-from ledger.messages import Fact
+from ledger.messages import Fact, Unknown
 from ledger.receipts import Receipt
 
 LIMIT_BYTES = 1024 * 1024 * 1024
@@ -94,14 +94,14 @@ class Outbox:
         self._lock = threading.RLock()
         self._connection = _open(self.path)
 
-    def add(self, facts: Sequence[Fact], *, run: str | None = None) -> tuple[Kept | None, ...]:
+    def add(self, facts: Sequence[Fact | Unknown], *, run: str | None = None) -> tuple[Kept | None, ...]:
         """Keep these facts, all or none, in one durable transaction.
 
         Shape: for each fact None, or what is kept under its id already, where it is the same fact or of the same run.
 
         Raises: Conflict where its id is another fact's; LedgerError where the outbox is full. Nothing is kept then.
         """
-        rows = [(fact.subject, fact.event.id, fact.digest, fact.payload, run) for fact in facts]
+        rows = [(fact.subject, fact.id, fact.digest, fact.payload, run) for fact in facts]
         with self._transaction() as connection:
             self._make_room(connection, sum(len(fact.payload) for fact in facts))
             before = connection.total_changes

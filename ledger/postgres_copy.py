@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,23 +20,55 @@ def write(
 
     Raises: sqlalchemy.exc.IntegrityError where a key stands already.
     """
-    import psycopg  # only here: the driver is an extra
-
     names = ", ".join(f'"{column}"' for column in columns)
-    cursor = connection.connection.cursor()
+    with _copying(connection, f"{table} ({names})") as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def encode(connection: Connection, types: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """The rows in COPY's binary form; nothing is sent, the connection only lends its adapters."""
+    from psycopg import Copy  # only here: the driver is an extra
+    from psycopg.copy import FileWriter
+
+    encoded = io.BytesIO()
+    cursor: Any = connection.connection.cursor()
     try:
-        with cursor.copy(f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)") as copy:
+        with Copy(cursor, binary=True, writer=FileWriter(encoded)) as copy:
             copy.set_types(types)
             for row in rows:
                 copy.write_row(row)
+    finally:
+        cursor.close()
+    return encoded.getvalue()
+
+
+def write_encoded(connection: Connection, target: str, encoded: bytes) -> None:
+    """Write rows in COPY's binary form into a qualified table with its columns, in the connection's transaction.
+
+    Raises: sqlalchemy.exc.IntegrityError where a key stands already.
+    """
+    with _copying(connection, target) as copy:
+        copy.write(encoded)
+
+
+@contextmanager
+def _copying(connection: Connection, target: str) -> Iterator[Any]:
+    import psycopg  # only here: the driver is an extra
+
+    cursor = connection.connection.cursor()
+    try:
+        with cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)") as copy:
+            yield copy
     except psycopg.errors.IntegrityError as error:
-        raise IntegrityError(f"COPY {table}", None, error) from error
+        raise IntegrityError(f"COPY {target}", None, error) from error
     finally:
         cursor.close()
 
 
 def json_text(text: str) -> Any:
     """A JSON text as the driver takes it for a `json` column, digit for digit."""
-    from psycopg.types.json import Json  # noqa: PLC0415 - the driver is an extra
+    from psycopg.types.json import Json  # only here: the driver is an extra
 
     return Json(text, dumps=str)

@@ -15,13 +15,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 from ledger.answers import Holding, Portfolio, is_late, read_portfolio
 from ledger.earlier import is_booked_earlier
 from ledger.events import CostBasis
 from ledger.feeds import Actions, Feed
-from ledger.inputs import AmountInput, TimeInput, amount_text, charge_fields, trade_fields
+from ledger.inputs import AmountInput, TimeInput, TradeDetails, amount_text, charge_fields, trade_fields
 from ledger.messages import encode
 from ledger.outbox import SetAside
 from ledger.runs import Run
@@ -74,33 +74,71 @@ class Bot(Voice):
         return self._speaker.publish(whole, run=_REGISTRATIONS if id is None else None)
 
     def buy(
-        self, symbol: str, quantity: AmountInput, *, price: AmountInput, fee: AmountInput = 0, **more: Any
+        self,
+        symbol: str,
+        quantity: AmountInput,
+        *,
+        price: AmountInput,
+        fee: AmountInput = 0,
+        at: TimeInput | None = None,
+        id: str | None = None,  # noqa: A002
+        **more: Unpack[TradeDetails],
     ) -> Published:
         """A purchase that happened outside any run.
 
-        `more`: `currency`, `fee_currency`, `reference_price`, `order`, `note`, `at`, `id`.
-
-        Units: price and reference price a unit, in `currency`; a negative fee is a rebate.
+        Units: price a unit, in `currency`; a negative fee is a rebate.
         """
-        return self._publish(more, trade_fields("buy", symbol, quantity, price=price, fee=fee, **_without(more)))
+        return self._publish(trade_fields("buy", symbol, quantity, price=price, fee=fee, **more), at=at, id=id)
 
     def sell(
-        self, symbol: str, quantity: AmountInput, *, price: AmountInput, fee: AmountInput = 0, **more: Any
+        self,
+        symbol: str,
+        quantity: AmountInput,
+        *,
+        price: AmountInput,
+        fee: AmountInput = 0,
+        at: TimeInput | None = None,
+        id: str | None = None,  # noqa: A002
+        **more: Unpack[TradeDetails],
     ) -> Published:
-        """A sale that happened outside any run; `more` as in `buy`."""
-        return self._publish(more, trade_fields("sell", symbol, quantity, price=price, fee=fee, **_without(more)))
+        """A sale that happened outside any run; units as of `buy`."""
+        return self._publish(trade_fields("sell", symbol, quantity, price=price, fee=fee, **more), at=at, id=id)
 
-    def deposit(self, amount: AmountInput, *, currency: str | None = None, **more: Any) -> Published:
-        """Cash came in from outside; `more`: `note`, `at`, `id`."""
-        return self._flow("deposit", amount, currency=currency, **more)
+    def deposit(
+        self,
+        amount: AmountInput,
+        *,
+        currency: str | None = None,
+        note: str | None = None,
+        at: TimeInput | None = None,
+        id: str | None = None,  # noqa: A002
+    ) -> Published:
+        """Cash came in from outside."""
+        return self._publish(_flow("deposit", amount, currency=currency, note=note), at=at, id=id)
 
-    def withdraw(self, amount: AmountInput, *, currency: str | None = None, **more: Any) -> Published:
-        """Cash went out; `more`: `note`, `at`, `id`."""
-        return self._flow("withdrawal", amount, currency=currency, **more)
+    def withdraw(
+        self,
+        amount: AmountInput,
+        *,
+        currency: str | None = None,
+        note: str | None = None,
+        at: TimeInput | None = None,
+        id: str | None = None,  # noqa: A002
+    ) -> Published:
+        """Cash went out."""
+        return self._publish(_flow("withdrawal", amount, currency=currency, note=note), at=at, id=id)
 
-    def charge(self, amount: AmountInput, *, reason: str, currency: str | None = None, **more: Any) -> Published:
-        """Interest, borrowing, funding or a fee outside a trade; a credit is negative; `more`: `at`, `id`."""
-        return self._publish(more, charge_fields(amount, reason=reason, currency=currency))
+    def charge(
+        self,
+        amount: AmountInput,
+        *,
+        reason: str,
+        currency: str | None = None,
+        at: TimeInput | None = None,
+        id: str | None = None,  # noqa: A002
+    ) -> Published:
+        """Interest, borrowing, funding or a fee outside a trade; a credit is negative."""
+        return self._publish(charge_fields(amount, reason=reason, currency=currency), at=at, id=id)
 
     def publish(self, facts: Sequence[Mapping[str, object]]) -> tuple[Published, ...]:
         """Publish facts in their wire form, all or none in one durable step: the fast way for many."""
@@ -132,14 +170,8 @@ class Bot(Voice):
                 return read_portfolio(answer)
             time.sleep(ASK_AGAIN_SECONDS)
 
-    def _flow(
-        self, kind: str, amount: AmountInput, *, currency: str | None, note: str | None = None, **more: Any
-    ) -> Published:
-        fields: dict[str, object] = {"type": kind, "amount": amount_text(amount, "amount"), "currency": currency}
-        return self._publish(more, fields | {"note": note})
-
-    def _publish(self, more: Mapping[str, Any], fields: dict[str, object]) -> Published:
-        return self._speaker.publish(fields | {"id": more.get("id"), "at": self._speaker.moment(more.get("at"))})
+    def _publish(self, fields: Mapping[str, object], *, at: TimeInput | None, id: str | None) -> Published:  # noqa: A002
+        return self._speaker.publish({**fields, "id": id, "at": self._speaker.moment(at)})
 
     def _excuses(self, refused: SetAside) -> bool:
         if refused.run == _REGISTRATIONS:
@@ -147,8 +179,8 @@ class Bot(Voice):
         return is_booked_earlier(self._speaker, refused)
 
 
-def _without(more: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in more.items() if name not in ("id", "at")}
+def _flow(kind: str, amount: AmountInput, *, currency: str | None, note: str | None) -> dict[str, object]:
+    return {"type": kind, "amount": amount_text(amount, "amount"), "currency": currency, "note": note}
 
 
 def _amounts(amounts: Mapping[str, AmountInput], field: str) -> dict[str, str]:

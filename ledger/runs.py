@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, Unpack
 
 import structlog
 
 from ledger.earlier import recorded_by_earlier_attempts, warn_where_different
 from ledger.errors import LedgerError, Stale, Unreachable
 from ledger.ids import attempt_id, run_fact_id
-from ledger.inputs import AmountInput, TimeInput, charge_fields, short_text, trade_fields
+from ledger.inputs import AmountInput, TimeInput, TradeDetails, charge_fields, short_text, trade_fields
 from ledger.speaker import Published, Speaker
 
 _log = structlog.get_logger(__name__)
@@ -69,16 +69,34 @@ class Run:
             _log.error("run_finished not published", run=self.key, problem=str(problem))
 
     def buy(
-        self, symbol: str, quantity: AmountInput, *, price: AmountInput, fee: AmountInput = 0, **more: Any
+        self,
+        symbol: str,
+        quantity: AmountInput,
+        *,
+        price: AmountInput,
+        fee: AmountInput = 0,
+        at: TimeInput | None = None,
+        id: str | None = None,  # noqa: A002 - the field's own name
+        **more: Unpack[TradeDetails],
     ) -> Published:
-        """A purchase that happened in this run; `more` as in `Bot.buy`."""
-        return self._trade("buy", symbol, quantity, price=price, fee=fee, **more)
+        """A purchase that happened in this run; units as of `Bot.buy`."""
+        fields = trade_fields("buy", symbol, quantity, price=price, fee=fee, **more)
+        return self._publish(fields, name=symbol, side="buy", at=at, id=id)
 
     def sell(
-        self, symbol: str, quantity: AmountInput, *, price: AmountInput, fee: AmountInput = 0, **more: Any
+        self,
+        symbol: str,
+        quantity: AmountInput,
+        *,
+        price: AmountInput,
+        fee: AmountInput = 0,
+        at: TimeInput | None = None,
+        id: str | None = None,  # noqa: A002 - the field's own name
+        **more: Unpack[TradeDetails],
     ) -> Published:
-        """A sale that happened in this run; `more` as in `Bot.buy`."""
-        return self._trade("sell", symbol, quantity, price=price, fee=fee, **more)
+        """A sale that happened in this run; units as of `Bot.buy`."""
+        fields = trade_fields("sell", symbol, quantity, price=price, fee=fee, **more)
+        return self._publish(fields, name=symbol, side="sell", at=at, id=id)
 
     def charge(
         self,
@@ -92,10 +110,6 @@ class Run:
         """Interest, borrowing, funding or a fee outside a trade, in this run; a credit is negative."""
         fields = charge_fields(amount, reason=reason, currency=currency)
         return self._publish(fields, name=currency or "USD", side="charge", at=at, id=id)
-
-    def _trade(self, side: Any, symbol: str, quantity: AmountInput, **more: Any) -> Published:
-        at, chosen = more.pop("at", None), more.pop("id", None)
-        return self._publish(trade_fields(side, symbol, quantity, **more), name=symbol, side=side, at=at, id=chosen)
 
     def _publish(
         self,

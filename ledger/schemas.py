@@ -244,6 +244,7 @@ def _portfolio() -> Document:
         "quantity": _AMOUNT,
         **{name: _or_null(_AMOUNT) for name in ("cost_basis", "price", "market_value", "unrealised_profit")},
         **{name: _or_null({"type": "string"}) for name in ("currency", "price_at")},
+        "lots": {"type": "array", "description": "where they are in several currencies"},
     }
     fields = {
         "bot": {"type": "string"},

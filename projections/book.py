@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from ledger.amounts import ZERO, plain
 from ledger.events import (
@@ -34,8 +35,7 @@ FUTURE = timedelta(days=1)
 LotKey = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class OwnPrice:
+class OwnPrice(NamedTuple):
     """What a bot's own newest trade of a symbol says about its price."""
 
     at: datetime
@@ -43,8 +43,7 @@ class OwnPrice:
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(NamedTuple):
     """What came from outside or went there: cash of a currency, or units of a symbol. Never a profit."""
 
     name: str
@@ -53,8 +52,7 @@ class Flow:
     is_cash: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BookDay:
+class BookDay(NamedTuple):
     """What a bot has at the end of a day on which something changed; `day` counts as `date.toordinal`."""
 
     day: int
@@ -336,7 +334,9 @@ def _fee(book: Book, fact: Recorded, event: TradeExecuted) -> None:
 
 def _split(book: Book, event: SharesSplit) -> bool:
     """Whether the split changed anything."""
-    concerned = [lots for (symbol, _), lots in book.lots.items() if symbol == event.symbol and lots]
+    concerned = [
+        lots for (symbol, _), lots in book.lots.items() if symbol == event.symbol and any(lot.quantity for lot in lots)
+    ]
     if not concerned or event.new == event.old:
         return False
     _touch(book, event.at)

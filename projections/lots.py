@@ -6,7 +6,6 @@ one quantity −3 and cost −299 (what it brought, negative). So quantity × pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -34,8 +33,7 @@ class LotMatch(NamedTuple):
     profit: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(NamedTuple):
     """A signed quantity at a price, taken from a trade; `fee` only where it is in the trade's currency."""
 
     position: int

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from ledger.amounts import ONE, share
@@ -19,8 +20,10 @@ from ledger.fields import interval_length
 from projections.rows import FlagRow
 
 DAY = timedelta(days=1)
+RATE_SUFFIX = "=X"
 _LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
+_DAYS_KEPT = 16_384
 
 
 class Price(NamedTuple):
@@ -32,6 +35,20 @@ class Price(NamedTuple):
     day: int
 
 
+class Mark(NamedTuple):
+    """What one unit is worth in a base currency at the end of a day; `value` is None where no rate is known.
+
+    `price` is in its own currency, `day` that of the newest bar behind it, 0 where there is none.
+    """
+
+    value: Decimal | None
+    price: Decimal
+    currency: str
+    price_at: datetime
+    oldest_at: datetime
+    day: int
+
+
 class Rate(NamedTuple):
     """How much of the base currency one unit of another is, at the end of a day."""
 
@@ -40,13 +57,13 @@ class Rate(NamedTuple):
     day: int
 
 
-class _Mark(NamedTuple):
+class _Close(NamedTuple):
     """The close that stands for a symbol's day: of the bars that end last, the longest, of these the latest told."""
 
     end: datetime
     length: timedelta
     order: OrderKey
-    close: Decimal
+    amount: Decimal
     currency: str
     unit_time: datetime
 
@@ -77,7 +94,7 @@ class Market:
     """Everything that market facts say, ready to be asked for a day's price or rate."""
 
     def __init__(self) -> None:
-        self._marks: dict[str, dict[int, _Mark]] = {}
+        self._closes: dict[str, dict[int, _Close]] = {}
         self._days: dict[str, list[int]] = {}
         self._currencies: dict[str, set[str]] = {}
         self._reports: dict[ActionKey, list[Recorded]] = {}
@@ -85,18 +102,18 @@ class Market:
         self._splits: dict[str, list[SharesSplit]] = {}
         self._prices: dict[str, dict[int, Price | None]] = {}
         self._rates: dict[tuple[str, str], dict[int, Rate | None]] = {}
+        self._marks: dict[str, dict[str, Marks]] = {}
 
     def record_bars(self, fact: Recorded, event: BarsPublished) -> Effect | None:
         """Take in bars; the effect on the symbol's holders, if there is any."""
         length = interval_length(event.interval)
         if length is None or length > DAY:
             return None
-        changed = [day for bar in event.bars if (day := self._mark(fact.order, event, bar, length)) is not None]
+        changed = [day for bar in event.bars if (day := self._stand(fact.order, event, bar, length)) is not None]
         if not changed:
             return None
         self._currencies.setdefault(event.symbol, set()).add(event.currency)
-        self._prices.pop(event.symbol, None)
-        self._rates.clear()
+        self._forget(event.symbol)
         return Effect(event.symbol, min(changed), is_action=False)
 
     def record_action(self, fact: Recorded, event: SharesSplit | DividendDeclared) -> tuple[Effect, Dispute]:
@@ -111,8 +128,8 @@ class Market:
         self._splits[event.symbol] = [
             action.event for action in self._actions[event.symbol] if isinstance(action.event, SharesSplit)
         ]
-        self._prices.pop(event.symbol, None)
-        return Effect(event.symbol, event.at.toordinal(), is_action=True), _dispute(key, reports)
+        self._forget(event.symbol)
+        return Effect(event.symbol, self._reach(event), is_action=True), _dispute(key, reports)
 
     def actions(self, symbols: Iterable[str], *, after: OrderKey | None) -> list[Recorded]:
         """The splits and dividends that stand for these symbols, in the total order, behind a place in it."""
@@ -134,14 +151,34 @@ class Market:
         """The newest close at the end of a day, in the shares of that day; None where there is none."""
         known = self._prices.setdefault(symbol, {})
         if day not in known:
-            mark = self._newest(symbol, day)
-            known[day] = mark and Price(
-                self.in_shares_of(symbol, mark.close, unit_time=mark.unit_time, day=day),
-                mark.currency,
-                mark.end,
-                ending_day(mark.end),
+            close = self._newest(symbol, day)
+            known[day] = close and Price(
+                self.in_shares_of(symbol, close.amount, unit_time=close.unit_time, day=day),
+                close.currency,
+                close.end,
+                ending_day(close.end),
             )
         return known[day]
+
+    def marks(self, symbol: str, base: str) -> Marks:
+        """What one unit is worth in the base currency by the newest close, day by day."""
+        by_base = self._marks.get(symbol)
+        if by_base is None:
+            by_base = self._marks[symbol] = {}
+        marks = by_base.get(base)
+        if marks is None:
+            marks = by_base[base] = Marks(self, symbol, base)
+        return marks
+
+    def marked(self, price: Price, base: str, day: int) -> Mark:
+        """A price told in the base currency, at the rate of a day."""
+        amount, currency, at, came = price
+        if currency == base:
+            return Mark(amount, amount, currency, at, at, came)
+        rate = self.rate(currency, base, day)
+        if rate is None:
+            return Mark(None, amount, currency, at, at, came)
+        return Mark(amount * rate.amount, amount, currency, at, min(at, rate.at), max(came, rate.day))
 
     def rate(self, currency: str, base: str, day: int) -> Rate | None:
         """The rate at the end of a day: the bare close of the pair or one over the inverse's, the newer."""
@@ -160,6 +197,24 @@ class Market:
         new, old = self._ratio(symbol, at, day)
         return quantity if new == old else share(quantity, new, old)
 
+    def _forget(self, symbol: str) -> None:
+        """What was worked out from this symbol's closes and splits does not hold any more."""
+        self._prices.pop(symbol, None)
+        if symbol.endswith(RATE_SUFFIX):
+            self._rates.clear()
+            self._marks.clear()
+        else:
+            self._marks.pop(symbol, None)
+
+    def _reach(self, event: SharesSplit | DividendDeclared) -> int:
+        """The first day that it changes: its own, or one before whose price is told in shares of after the split."""
+        day = event.at.toordinal()
+        if isinstance(event, DividendDeclared) or event.symbol not in self._closes:
+            return day
+        days, closes = self._days[event.symbol], self._closes[event.symbol]
+        earlier = days[: bisect_left(days, day)]
+        return next((found for found in earlier if closes[found].unit_time >= event.at), day)
+
     def _ratio(self, symbol: str, unit_time: datetime, day: int) -> tuple[Decimal, Decimal]:
         """New and old units between a time and the end of a day, in whichever direction they lie."""
         new = old = ONE
@@ -172,23 +227,23 @@ class Market:
         return new, old
 
     def _rate(self, currency: str, base: str, day: int) -> Rate | None:
-        direct = self._newest(f"{currency}{base}=X", day)
-        inverse = self._newest(f"{base}{currency}=X", day)
-        if inverse is not None and not inverse.close:
+        direct = self._newest(f"{currency}{base}{RATE_SUFFIX}", day)
+        inverse = self._newest(f"{base}{currency}{RATE_SUFFIX}", day)
+        if inverse is not None and not inverse.amount:
             inverse = None
         if direct is not None and (inverse is None or direct.end >= inverse.end):
-            return Rate(direct.close, direct.end, ending_day(direct.end))
+            return Rate(direct.amount, direct.end, ending_day(direct.end))
         if inverse is not None:
-            return Rate(share(ONE, ONE, inverse.close), inverse.end, ending_day(inverse.end))
+            return Rate(share(ONE, ONE, inverse.amount), inverse.end, ending_day(inverse.end))
         return None
 
-    def _newest(self, symbol: str, day: int) -> _Mark | None:
+    def _newest(self, symbol: str, day: int) -> _Close | None:
         days = self._days.get(symbol)
         place = bisect_right(days, day) if days else 0
-        return self._marks[symbol][days[place - 1]] if days and place else None
+        return self._closes[symbol][days[place - 1]] if days and place else None
 
-    def _mark(self, order: OrderKey, event: BarsPublished, bar: Bar, length: timedelta) -> int | None:
-        """The day whose mark this bar becomes, or None where another one stands.
+    def _stand(self, order: OrderKey, event: BarsPublished, bar: Bar, length: timedelta) -> int | None:
+        """The day whose close this bar becomes, or None where another one stands.
 
         Revisions only replace a bar by one that ends at the same moment, so the greatest of all versions
         ever seen is enough, and no bar has to be kept.
@@ -196,15 +251,28 @@ class Market:
         end = _LAST_MOMENT if _LAST_MOMENT - bar.start < length else bar.start + length
         day = ending_day(end)
         unit_time = max(bar.start, event.adjusted_through or bar.start)
-        mark = _Mark(end, length, order, bar.close, event.currency, unit_time)
-        marks = self._marks.setdefault(event.symbol, {})
-        standing = marks.get(day)
-        if standing is not None and standing[:3] >= mark[:3]:
+        close = _Close(end, length, order, bar.close, event.currency, unit_time)
+        closes = self._closes.setdefault(event.symbol, {})
+        standing = closes.get(day)
+        if standing is not None and standing[:3] >= close[:3]:
             return None
         if standing is None:
             insort(self._days.setdefault(event.symbol, []), day)
-        marks[day] = mark
+        closes[day] = close
         return day
+
+
+class Marks(dict[int, Mark | None]):
+    """A symbol's marks by day, each worked out when it is first asked for; None where there is no close yet."""
+
+    def __init__(self, market: Market, symbol: str, base: str) -> None:
+        super().__init__()
+        self._market, self._symbol, self._base = market, symbol, base
+
+    def __missing__(self, day: int) -> Mark | None:
+        price = self._market.price(self._symbol, day)
+        found = self[day] = None if price is None else self._market.marked(price, self._base, day)
+        return found
 
 
 def ending_day(end: datetime) -> int:
@@ -212,6 +280,7 @@ def ending_day(end: datetime) -> int:
     return (end - _TICK).toordinal()
 
 
+@lru_cache(maxsize=_DAYS_KEPT)
 def end_of(day: int) -> datetime:
     """The moment at which a day is valued: 00:00Z of the next one (on the last day of year 9999 its last moment)."""
     if day >= _LAST_MOMENT.toordinal():
@@ -219,6 +288,7 @@ def end_of(day: int) -> datetime:
     return datetime.fromordinal(day + 1).replace(tzinfo=UTC)
 
 
+@lru_cache(maxsize=_DAYS_KEPT)
 def start_of(day: int) -> datetime:
     """00:00Z of a day."""
     return datetime.fromordinal(day).replace(tzinfo=UTC)

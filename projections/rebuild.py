@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from ledger.database import get_db_session, get_log_session
-from ledger.log import position_hash, read_head, read_kind, read_subject, subjects
+from ledger.log import position_hash, read_head, read_kind, subjects
 from ledger.settings import Database
-from projections.folding import BotRows, fold
+from projections.fold_workers import folded
 from projections.generations import CHECKPOINT, building, create_generation, create_indexes, publish
 from projections.market import Market
 from projections.market_rows import MarketRows, save_market, take_in
 from projections.projector import Projector
-from projections.saving import insert_new, interest_rows
-from projections.tables import Bot, Checkpoint, Interest, table
-from projections.writer import books_schema, insert_rows
+from projections.tables import Checkpoint
+from projections.writer import books_schema, insert_prepared
 
 ROWS_A_WRITE = 20_000
 Progress = Callable[[int, int], None]
@@ -56,28 +54,12 @@ def rebuild(database: Database, *, progress: Progress | None = None) -> Rebuilt:
     return Rebuilt(generation, reached, rows)
 
 
-def fold_fleet(session: Session, market: Market, *, through: int) -> Iterator[tuple[int, BotRows]]:
-    """Every bot folded from its first fact up to a position, with the number of its facts, sorted by name."""
-    for subject in subjects(session, "bots", through=through):
-        facts = read_subject(session, subject, through=through)
-        yield len(facts), fold(subject.partition(".")[2], facts, market)[1]
-
-
 def _write_all(database: Database, generation: int, *, through: int, tell: Progress) -> int:
     """Fold everything up to a position into the generation, in bounded transactions; the number of rows."""
     with get_log_session(database) as log:
         market = Market()
         written = _write_market(database, generation, log, market, through=through)
-        done, waiting, size = 0, [], 0
-        for facts, rows in fold_fleet(log, market, through=through):
-            waiting.append(rows)
-            size += _size(rows)
-            done += facts
-            if size >= ROWS_A_WRITE:
-                written += _write(database, generation, waiting)
-                waiting, size = [], 0
-                tell(done, through)
-        written += _write(database, generation, waiting)
+        written += _write_bots(database, generation, subjects(log, "bots", through=through), through=through, tell=tell)
         reached = position_hash(log, through)
     with get_db_session(database, writes=True, generation=generation) as session:
         session.execute(update(Checkpoint).where(Checkpoint.name == CHECKPOINT).values(position=through, hash=reached))
@@ -103,19 +85,17 @@ def _save_market(database: Database, generation: int, rows: MarketRows) -> int:
     return len(rows.bars) + len(rows.flag_rows)
 
 
-def _write(database: Database, generation: int, folded: list[BotRows]) -> int:
-    with get_db_session(database, writes=True, generation=generation) as session:
-        schema = books_schema(session)
-        insert_rows(session, table(Bot), [rows.bot for rows in folded], schema=schema)
-        insert_new(session, folded)
-        interests: list[tuple[Any, ...]] = [row for rows in folded for row in interest_rows(rows)]
-        insert_rows(session, table(Interest), interests, schema=schema)
-    return sum(map(_size, folded))
-
-
-def _size(rows: BotRows) -> int:
-    parts: tuple[Sized, ...] = (rows.trades, rows.matches, rows.movements, rows.flags, rows.runs, rows.worth, rows.lots)
-    return 1 + sum(len(part) for part in parts)
+def _write_bots(database: Database, generation: int, names: Sequence[str], *, through: int, tell: Progress) -> int:
+    """Fold every bot and write its rows, some bots a transaction; the number of rows."""
+    done = rows = 0
+    for chunk in folded(database, generation, names, through=through):
+        with get_db_session(database, writes=True, generation=generation) as session:
+            schema = books_schema(session)
+            for prepared in chunk.tables:
+                insert_prepared(session, prepared, schema=schema)
+        done, rows = done + chunk.facts, rows + chunk.rows
+        tell(done, through)
+    return rows
 
 
 def _silent(done: int, total: int) -> None:

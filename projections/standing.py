@@ -53,12 +53,13 @@ def _holding(book: Book, market: Market, symbol: str, costs: dict[str, Decimal])
     quantity = book.holdings.get(symbol, ZERO)
     currency, cost = next(iter(costs.items())) if len(costs) == 1 else (None, None)
     found = mark(symbol, book.own_prices.get(symbol), currency or book.base_currency, NEWEST, market)
-    if found is None:
+    if found is None or found.value is None:
         return HoldingRow(book.name, symbol, quantity, cost, currency, None, None, None, None)
-    price = found.price * found.rate
-    market_value = quantity * price
+    market_value = quantity * found.value
     unrealised = None if cost is None else market_value - cost
-    return HoldingRow(book.name, symbol, quantity, cost, currency, price, found.price_at, market_value, unrealised)
+    return HoldingRow(
+        book.name, symbol, quantity, cost, currency, found.value, found.price_at, market_value, unrealised
+    )
 
 
 def standing_interests(book: Book, market: Market) -> dict[str, None]:
@@ -67,6 +68,7 @@ def standing_interests(book: Book, market: Market) -> dict[str, None]:
     for (symbol, currency), lots in book.lots.items():
         if lots:
             own = book.own_prices.get(symbol)
-            told = {*market.currencies(symbol), currency if own is None else own.currency}
-            found.update(dict.fromkeys(pair for other in told for pair in pairs(other, currency)))
+            told = {*market.currencies(symbol), currency if own is None else own.currency} - {currency}
+            for other in told:
+                found.update(dict.fromkeys(pairs(other, currency)))
     return found

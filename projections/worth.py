@@ -13,9 +13,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from ledger.amounts import ONE, ZERO
+from ledger.amounts import ZERO
 from projections.book import BookDay, Flow, OwnPrice, portfolio
-from projections.market import Market, end_of, start_of
+from projections.market import RATE_SUFFIX, Mark, Market, Price, end_of, start_of
 from projections.rows import WorthRow
 
 _NOTHING = BookDay(0, {}, {}, {}, ())
@@ -46,17 +46,6 @@ class Valued:
     unpriced: frozenset[str] = frozenset()
 
 
-class Mark(NamedTuple):
-    """What one unit is worth in the base currency; `price` in its own, `day` that of the newest bar behind it."""
-
-    price: Decimal
-    currency: str
-    rate: Decimal
-    price_at: datetime
-    oldest_at: datetime
-    day: int
-
-
 class Worth(NamedTuple):
     """The worth at the end of a day; `newest_day` is that of the newest bar it uses, 0 where it uses none."""
 
@@ -84,96 +73,44 @@ def value_book(bot: str, base: str, days: Sequence[BookDay], market: Market, car
     """
     valued = Valued()
     state, pending, unpriced = carry.state, carry.pending, carry.unpriced
-    for name in _names(state, base, market):
-        valued.interests[name] = carry.day
+    _note_interests(valued.interests, state, _foreign(state, base, market), base, until=carry.day)
+    before_newest = before_change = None
     for segment in _segments(days, carry):
-        names = _names(segment.state, base, market)
-        for name in names:
-            _extend(valued.interests, name, segment.end)
+        foreign = _foreign(segment.state, base, market)
+        until = None if segment.end is None else segment.end - 1
+        _note_interests(valued.interests, segment.state, foreign, base, until=until)
         held = portfolio(segment.state.cash, segment.state.holdings, base)
-        for day in _candidates(names, segment, market):
+        for day in _candidates(segment, foreign, base, market):
             # The newest day may be told again when more of it arrives: going on begins before it.
-            valued.before_newest = Carry(day - 1, state, pending, unpriced)
+            before_newest = (day - 1, state, pending, unpriced)
             state = segment.state
             changed = segment.changed and day == segment.start
             if changed:
-                valued.before_change = valued.before_newest
+                before_change = before_newest
                 pending += state.flows
             worth = value(state, base, day, market)
             if not changed and worth.newest_day != day:
                 continue
             net_flow, pending = _settle(pending, state, base, day, market)
-            valued.rows.append(_row(bot, day, worth, held, net_flow))
+            valued.rows.append(
+                WorthRow(bot, start_of(day), worth.total, held, end_of(day), net_flow, worth.unpriced, worth.oldest_at)
+            )
             unpriced = unpriced.union(worth.unpriced) if worth.unpriced else unpriced
     for flow in pending:
-        for name in {flow.name, *pairs(flow.name, base)}:
-            valued.interests[name] = None
+        valued.interests.update(dict.fromkeys((flow.name, *pairs(flow.name, base))))
+    valued.before_newest = before_newest and Carry(*before_newest)
+    valued.before_change = before_change and Carry(*before_change)
     valued.unpriced = unpriced
     return valued
 
 
 def mark(symbol: str, own: OwnPrice | None, base: str, day: int, market: Market) -> Mark | None:
     """The newest price of a symbol at the end of a day: a bar's or the bot's own, at the same time the bar's."""
-    price = market.price(symbol, day)
-    if own is not None and (price is None or own.at > price.at):
-        amount = market.in_shares_of(symbol, own.amount, unit_time=own.at, day=day)
-        currency, at, came = own.currency, own.at, 0
-    elif price is not None:
-        amount, currency, at, came = price
-    else:
-        return None
-    if currency == base:
-        return Mark(amount, currency, ONE, at, at, came)
-    rate = market.rate(currency, base, day)
-    if rate is None:
-        return None
-    return Mark(amount, currency, rate.amount, at, min(at, rate.at), max(came, rate.day))
-
-
-def _segments(days: Sequence[BookDay], carry: Carry) -> Iterator[_Segment]:
-    """The stretches of days on which the same is held, from the day after the carry on."""
-    later = [day for day in days if day.day > carry.day]
-    if not later:
-        yield _Segment(carry.day + 1, None, carry.state, changed=False)
-        return
-    if later[0].day > carry.day + 1:
-        yield _Segment(carry.day + 1, later[0].day, carry.state, changed=False)
-    for place, state in enumerate(later):
-        end = later[place + 1].day if place + 1 < len(later) else None
-        yield _Segment(state.day, end, state, changed=True)
-
-
-def _names(state: BookDay, base: str, market: Market) -> set[str]:
-    """Every symbol and currency pair whose bars can change the worth of what is held."""
-    names = set(state.holdings)
-    currencies = {currency for currency, amount in state.cash.items() if amount}
-    for symbol in state.holdings:
-        currencies.update(market.currencies(symbol))
-        own = state.own_prices.get(symbol)
-        if own is not None:
-            currencies.add(own.currency)
-    for currency in currencies:
-        names.update(pairs(currency, base))
-    return names
-
-
-def pairs(currency: str, base: str) -> tuple[str, ...]:
-    """The symbols whose closes turn a currency into the base."""
-    return () if currency == base else (f"{currency}{base}=X", f"{base}{currency}=X")
-
-
-def _extend(interests: dict[str, int | None], name: str, end: int | None) -> None:
-    """Prices of this name matter up to the day before `end`, or still."""
-    interests[name] = None if end is None else end - 1
-
-
-def _candidates(names: Iterable[str], segment: _Segment, market: Market) -> list[int]:
-    """The days of a segment that can have a row, in order."""
-    found = [market.price_days(name, start=segment.start, end=segment.end) for name in names]
-    days = set().union(*found)
-    if segment.changed:
-        days.add(segment.start)
-    return sorted(days)
+    found = market.marks(symbol, base)[day]
+    if own is None or (found is not None and own.at <= found.price_at):
+        return found
+    amount = market.in_shares_of(symbol, own.amount, unit_time=own.at, day=day)
+    return market.marked(Price(amount, own.currency, own.at, 0), base, day)
 
 
 def value(state: BookDay, base: str, day: int, market: Market) -> Worth:
@@ -192,15 +129,72 @@ def value(state: BookDay, base: str, day: int, market: Market) -> Worth:
             total += amount * rate.amount
             newest_day = max(newest_day, rate.day)
             oldest = rate.at if oldest is None else min(oldest, rate.at)
+    own_prices = state.own_prices
     for symbol, quantity in state.holdings.items():
-        found = mark(symbol, state.own_prices.get(symbol), base, day, market)
-        if found is None:
+        found = market.marks(symbol, base)[day]
+        own = own_prices.get(symbol)
+        if own is not None and (found is None or own.at > found.price_at):
+            found = mark(symbol, own, base, day, market)
+        if found is None or found.value is None:
             unpriced.append(symbol)
             continue
-        total += quantity * found.price * found.rate
-        newest_day = max(newest_day, found.day)
-        oldest = found.oldest_at if oldest is None else min(oldest, found.oldest_at)
-    return Worth(total, sorted(set(unpriced)), oldest, newest_day)
+        total += quantity * found.value
+        if found.day > newest_day:
+            newest_day = found.day
+        if oldest is None or found.oldest_at < oldest:
+            oldest = found.oldest_at
+    return Worth(total, sorted(set(unpriced)) if unpriced else unpriced, oldest, newest_day)
+
+
+def pairs(currency: str, base: str) -> tuple[str, ...]:
+    """The symbols whose closes turn a currency into the base."""
+    return () if currency == base else (f"{currency}{base}{RATE_SUFFIX}", f"{base}{currency}{RATE_SUFFIX}")
+
+
+def _segments(days: Sequence[BookDay], carry: Carry) -> Iterator[_Segment]:
+    """The stretches of days on which the same is held, from the day after the carry on."""
+    later = [day for day in days if day.day > carry.day]
+    if not later or later[0].day > carry.day + 1:
+        yield _Segment(carry.day + 1, later[0].day if later else None, carry.state, changed=False)
+    for place, state in enumerate(later):
+        end = later[place + 1].day if place + 1 < len(later) else None
+        yield _Segment(state.day, end, state, changed=True)
+
+
+def _foreign(state: BookDay, base: str, market: Market) -> set[str]:
+    """The currencies beside the base that the worth of what is held can need a rate for."""
+    found = {currency for currency, amount in state.cash.items() if amount}
+    for symbol in state.holdings:
+        found.update(market.currencies(symbol))
+        own = state.own_prices.get(symbol)
+        if own is not None:
+            found.add(own.currency)
+    found.discard(base)
+    return found
+
+
+def _note_interests(
+    interests: dict[str, int | None], state: BookDay, foreign: Iterable[str], base: str, *, until: int | None
+) -> None:
+    """Prices of what is held and of foreign currencies matter up to this day, or still."""
+    for symbol in state.holdings:
+        interests[symbol] = until
+    for currency in foreign:
+        for pair in pairs(currency, base):
+            interests[pair] = until
+
+
+def _candidates(segment: _Segment, foreign: Iterable[str], base: str, market: Market) -> Sequence[int]:
+    """The days of a segment that can have a row, in order."""
+    if segment.changed and segment.end == segment.start + 1:
+        return (segment.start,)
+    days: set[int] = {segment.start} if segment.changed else set()
+    for symbol in segment.state.holdings:
+        days.update(market.price_days(symbol, start=segment.start, end=segment.end))
+    for currency in foreign:
+        for pair in pairs(currency, base):
+            days.update(market.price_days(pair, start=segment.start, end=segment.end))
+    return sorted(days)
 
 
 def _settle(
@@ -227,10 +221,6 @@ def _flow_value(flow: Flow, state: BookDay, base: str, day: int, market: Market)
         rate = market.rate(flow.name, base, day)
         return None if rate is None else flow.quantity * rate.amount
     found = mark(flow.name, state.own_prices.get(flow.name), base, day, market)
-    if found is None:
+    if found is None or found.value is None:
         return None
-    return market.quantity_on(flow.name, flow.quantity, at=flow.at, day=day) * found.price * found.rate
-
-
-def _row(bot: str, day: int, worth: Worth, held: dict[str, Decimal], net_flow: Decimal) -> WorthRow:
-    return WorthRow(bot, start_of(day), worth.total, held, end_of(day), net_flow, worth.unpriced, worth.oldest_at)
+    return market.quantity_on(flow.name, flow.quantity, at=flow.at, day=day) * found.value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from ledger import postgres_copy
 from ledger.amounts import normal, plain
 from ledger.columns import Amount, Amounts, Moment, Names, amounts_text, moment_text
 from ledger.database import BOOKS
+from projections.tables import Base
 
 _DIALECT: Any = postgresql.dialect()  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
 Converter = Callable[[Any], Any]
@@ -30,25 +32,48 @@ _COPY_TYPES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Rows of one table as its database takes them: values for SQLite, COPY's binary form for PostgreSQL.
+
+    They can be made in another process than the one that writes them.
+    """
+
+    table: str
+    count: int
+    values: list[tuple[Any, ...]]
+    copied: bytes
+
+
 def insert_rows(session: Session, table: Table, rows: Sequence[tuple[Any, ...]], *, schema: str | None) -> None:
     """Write new rows into a table of the books: COPY in PostgreSQL, one prepared statement in SQLite.
 
     Shape: rows in the order of the table's columns. `schema` is where the generation's tables are.
     """
-    if not rows:
-        return
+    if rows:
+        insert_prepared(session, prepare(session, table, rows), schema=schema)
+
+
+def prepare(session: Session, table: Table, rows: Sequence[tuple[Any, ...]]) -> Prepared:
+    """The rows as the session's database takes them."""
     connection = session.connection()
-    names = [column.name for column in table.columns]
     if connection.dialect.name == "sqlite":
-        places = ", ".join("?" * len(names))
-        columns = ", ".join(f'"{name}"' for name in names)
-        statement = f'INSERT INTO "{table.name}" ({columns}) VALUES ({places})'
-        connection.exec_driver_sql(statement, convert_rows(table, rows, _SQLITE))
+        return Prepared(table.name, len(rows), convert_rows(table, rows, _SQLITE), b"")
+    types = [_copy_type(column.type) for column in table.columns]
+    copied = postgres_copy.encode(connection, types, convert_rows(table, rows, _POSTGRES))
+    return Prepared(table.name, len(rows), [], copied)
+
+
+def insert_prepared(session: Session, prepared: Prepared, *, schema: str | None) -> None:
+    """Write prepared rows into their table."""
+    connection = session.connection()
+    names = [column.name for column in Base.metadata.tables[f"{BOOKS}.{prepared.table}"].columns]
+    columns = ", ".join(f'"{name}"' for name in names)
+    if connection.dialect.name == "sqlite":
+        statement = f'INSERT INTO "{prepared.table}" ({columns}) VALUES ({", ".join("?" * len(names))})'
+        connection.exec_driver_sql(statement, prepared.values)
     else:
-        types = [_copy_type(column.type) for column in table.columns]
-        postgres_copy.write(
-            connection, f'"{schema}"."{table.name}"', names, types, convert_rows(table, rows, _POSTGRES)
-        )
+        postgres_copy.write_encoded(connection, f'"{schema}"."{prepared.table}" ({columns})', prepared.copied)
 
 
 def upsert_rows(

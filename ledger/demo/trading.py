@@ -152,7 +152,8 @@ def _trade(run: Run, order: Order, price: Decimal, at: datetime) -> None:
 def _crash(data_dir: Path, traders: list[Trader], week: int, day: date) -> str:
     """A bot killed in the middle of its run, after a trade; the run is then tried again by the week as usual."""
     for trader in traders:
-        command = [sys.executable, "-m", "ledger.demo.trading", str(data_dir), trader.bot.name, str(week)]
+        program = "from ledger.demo.trading import die_in_a_run; die_in_a_run()"
+        command = [sys.executable, "-c", program, str(data_dir), trader.bot.name, str(week)]
         ended = subprocess.run(command, check=False, timeout=60)
         if ended.returncode == -signal.SIGKILL:
             booked = trader.run(week, day)
@@ -187,7 +188,9 @@ def _late(trader: Trader, history: History, day: date) -> str:
     return f"{trader.bot.name} told of a trade of {day} eight weeks late: its books since then were folded again"
 
 
-def _run_and_die(data_dir: Path, name: str, week: int) -> None:
+def die_in_a_run() -> None:
+    """A bot's run that kills its own process after the first trade; arguments: directory, bot, number of the week."""
+    data_dir, name, week = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     history = load_history()
     day = list(history.weeks())[week][-1]
     clock = _Clock()
@@ -195,7 +198,3 @@ def _run_and_die(data_dir: Path, name: str, week: int) -> None:
     decide = next(strategy for known, _, strategy in fleet(1_000) if known == name)
     with Bot(name, data_dir=data_dir, clock=clock, timeout_seconds=_SECONDS) as bot:
         Trader(bot, decide, history).run(week, day, dies=True)
-
-
-if __name__ == "__main__":
-    _run_and_die(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

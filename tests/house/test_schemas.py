@@ -234,13 +234,11 @@ def test_the_ledger_takes_exactly_the_questions_that_the_document_describes(ques
 
 
 def test_a_portfolio_of_real_books_is_valid(sqlite_database: Database) -> None:
-    buys = [
-        {"side": "buy", "quantity": "3." + "3" * 30, "price": "412." + "7" * 30, "symbol": s} for s in ("QQQ", "^XAU")
-    ]
+    bought = {"side": "buy", "quantity": "3." + "3" * 30, "price": "412." + "7" * 30}
     recorded(
         sqlite_database,
         fact("r", type="bot_registered", opening={"USD": "9" * 20, "EUR": "1"}),
-        *(fact(n, type="trade", **buy) for n, buy in enumerate(buys)),
+        *(fact(symbol.strip("^"), type="trade", symbol=symbol, **bought) for symbol in ("QQQ", "^XAU")),
         fact("b", "market.y", **bars_fields([bar(0)])),
     )
     Projector(sqlite_database).catch_up()

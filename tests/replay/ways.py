@@ -45,7 +45,17 @@ KEYS = {
     "flags": ("kind", "fact", "bot_name", "symbol"),
 }
 _OWN = {
-    "bots": ("base_currency", "cost_basis", "registered", "mode", "cash", "realised_profit", "fees", "worth", "unpriced"),
+    "bots": (
+        "base_currency",
+        "cost_basis",
+        "registered",
+        "mode",
+        "cash",
+        "realised_profit",
+        "fees",
+        "worth",
+        "unpriced",
+    ),
     "historic_data": ("currency", "position", "at", "event_id", "subject"),
     "flags": ("at", "detail"),
 }
@@ -121,9 +131,9 @@ def followed_in_batches(database: Database, messages: Sequence[Message], *, fact
     return live_books(database)
 
 
-def live_books(database: Database) -> Books:
-    """The tables as readers see them."""
-    with get_db_session(database) as session:
+def live_books(database: Database, *, generation: int | None = None) -> Books:
+    """The tables as readers see them, or those of another generation."""
+    with get_db_session(database, generation=generation) as session:
         identities = _identities(session)
         tables = {name: _rows(session, name) for name in KEYS}
     return _comparable(tables, identities)

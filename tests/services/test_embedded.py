@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from ledger.broker import STREAM, ensure_stream, read_url
 from ledger.connection import close, connect
 from ledger.embedded import EmbeddedBroker, start_broker
 from ledger.errors import SetupError, Unreachable
+from tests.servers import wait_until
 
 
 def test_it_starts_and_leaves_address_and_token_where_only_its_user_can_read_them(tmp_path: Path) -> None:
@@ -62,6 +64,7 @@ def test_one_that_a_killed_service_left_behind_is_taken_over(tmp_path: Path) -> 
 def test_one_left_behind_that_does_not_answer_is_ended(tmp_path: Path) -> None:
     left = start_broker(tmp_path)
     os.kill(left.pid, signal.SIGSTOP)
+    wait_until(lambda: _is_stopped(left.pid), what="the broker has stopped")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedded, "_ANSWER_SECONDS", 0.2)
         patch.setattr(embedded, "STOP_SECONDS", 0.5)
@@ -105,6 +108,11 @@ def _running(directory: Path) -> Iterator[EmbeddedBroker]:
         yield broker
     finally:
         broker.stop()
+
+
+def _is_stopped(pid: int) -> bool:
+    listed = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    return listed.stdout.startswith("T")
 
 
 async def _messages(url: str) -> int:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from nats.js.errors import NotFoundError
 from sqlalchemy import text
 
 from ledger import intake
-from ledger.broker import CONSUMER, STREAM, ensure_stream
+from ledger.broker import CONSUMER, STREAM
 from ledger.database import connect, get_log_session
 from ledger.settings import Database
 from ledger.verify import verify
@@ -129,7 +130,7 @@ def test_a_stream_that_is_deleted_is_made_again_and_its_numbers_mean_nothing(
         async with desk(broker.url) as bot, door(broker.url, database):
             assert (await bot.ask(trade("t1"))).position == 1
             await bot.connection.jetstream().delete_stream(STREAM)
-            await ensure_stream(bot.connection)
+            await asyncio.wait_for(_stream_is_back(bot), 10)
             assert (await bot.ask(trade("t2"))).position == 2
 
     asyncio.run(scenario())
@@ -153,6 +154,16 @@ def test_an_intake_that_is_stopped_gives_back_what_it_has_not_recorded(
             assert [receipt.status for receipt in answers] == ["recorded"] * 5
 
     asyncio.run(scenario())
+
+
+async def _stream_is_back(bot: Desk) -> None:
+    """The door makes it, consumer and all."""
+    while True:
+        try:
+            await bot.connection.jetstream().consumer_info(STREAM, CONSUMER)
+            return
+        except NotFoundError:
+            continue
 
 
 async def _is_delivered(bot: Desk, count: int) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ import pytest
 from nats.js.api import ConsumerConfig
 from sqlalchemy import text
 
-from ledger.broker import CONSUMER, STREAM, read_url
+from ledger.broker import CONSUMER, STREAM, URL_FILE, read_url
 from ledger.connection import Connection, address
 from ledger.database import connect, dispose, get_log_session
 from ledger.embedded import start_broker
@@ -87,6 +88,7 @@ def test_postgresql_that_may_forget_what_it_has_committed_is_refused(
 
 def test_its_own_broker_is_started_again_when_it_dies(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path, environment={})
+    _choose_port(tmp_path)
     with running_service(settings) as service:
         asyncio.run(_publish_one(service))
         os.kill(int((tmp_path / "nats" / "server.pid").read_text()), signal.SIGKILL)
@@ -167,6 +169,7 @@ def test_killed_under_load_and_started_again_it_loses_and_doubles_nothing(tmp_pa
     count = 3_000
 
     async def scenario() -> Desk:
+        _choose_port(data)
         service = ServeProcess(log, LEDGER_DATA_DIR=str(data))
         try:
             service.wait_until_ready()
@@ -213,6 +216,14 @@ async def _publish_many(bot: Desk, count: int) -> None:
     """Publish, each as soon as the broker has the one before, so that kills fall in between."""
     for number in range(count):
         await bot.publish(trade(f"t{number}"))
+
+
+def _choose_port(directory: Path) -> None:
+    """A port of its own, as of a last time: another test may want the usual one in the moment between two lives."""
+    directory.mkdir(exist_ok=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        (directory / URL_FILE).write_text(f"nats://old@127.0.0.1:{free.getsockname()[1]}\n")
 
 
 async def _hurry(connection: Connection) -> None:

@@ -1,0 +1,87 @@
+"""Log and books as the commands open them: checked first, so that a bad set-up is one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from sqlalchemy.orm import Session
+
+from ledger import migrations
+from ledger.commands.output import say
+from ledger.commands.progress import Gauge
+from ledger.database import get_db_session, get_log_session
+from ledger.errors import SetupError
+from ledger.lock import directory_lock, is_served
+from ledger.settings import Database
+from projections import queries
+from projections.projector import Overtaken, Projector
+
+
+def check_log(database: Database) -> None:
+    """Raises: SetupError where there is no log of this release, Unreachable where the database does not answer."""
+    if database.is_sqlite and not database.log_file.exists():
+        raise SetupError(
+            f"there is no ledger in {database}: `botledger serve`, `import`, `register` or `demo` make one there"
+        )
+    migrations.check(database)
+
+
+@contextmanager
+def reading_books(database: Database) -> Iterator[Session]:
+    """A session on log and books; that the books lag behind is said."""
+    check_log(database)
+    with get_db_session(database) as session:
+        lag = queries.progress(session)
+        if lag.lag:
+            say(
+                f"botledger: the books know the log up to position {lag.checkpoint} of {lag.head}"
+                + (f", {lag.notes} bots wait for prices" if lag.notes else "")
+                + ": `botledger serve` keeps them up"
+            )
+        yield session
+
+
+@contextmanager
+def reading_log(database: Database, *, one_snapshot: bool = False) -> Iterator[Session]:
+    """A session on the log alone; in one snapshot, whatever is recorded meanwhile is not seen."""
+    check_log(database)
+    with get_log_session(database) as session:
+        if one_snapshot and not database.is_sqlite:
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        yield session
+
+
+def prepare_log(database: Database) -> None:
+    """Make the log where its directory is new, and check it where it is not."""
+    if database.is_sqlite and not database.log_file.exists():
+        migrations.upgrade(database)
+    check_log(database)
+    migrations.check_durability(database)
+
+
+def holding(database: Database) -> AbstractContextManager[None]:
+    """The directory's lock while the block runs, where no service holds it."""
+    if database.directory is None or is_served(database.directory):
+        return nullcontext()
+    return directory_lock(database.directory)
+
+
+def bring_up(database: Database, gauge: Gauge | None = None) -> None:
+    """Carry the books forward until nothing is left to do, safe beside a service that does the same."""
+    projector = Projector(database)
+    try:
+        while _step(projector):
+            if gauge is not None and gauge.is_due:
+                with get_db_session(database) as session:
+                    found = queries.progress(session)
+                gauge.tell(found.checkpoint, found.head)
+    finally:
+        projector.close()
+
+
+def _step(projector: Projector) -> bool:
+    try:
+        return projector.step()
+    except Overtaken:
+        return True

@@ -1,0 +1,50 @@
+"""How answers are written: JSON lines for programs, tables for people; both to standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import click
+
+Row = Mapping[str, Any]
+Kind = Literal["text", "number", "profit", "time"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table for people: the name in the row, what stands above it, how it is written."""
+
+    name: str
+    header: str
+    kind: Kind = "text"
+
+
+def show(rows: Iterable[Row], columns: Sequence[Column], *, as_json: bool, nothing: str) -> None:
+    """Write the rows; `nothing` is told to people where there are none."""
+    if as_json:
+        for row in rows:
+            write_json(row)
+        return
+    from ledger.commands.tables import write_table
+
+    if not write_table(rows, columns):
+        say(nothing)
+
+
+def write_json(row: Row) -> None:
+    """One JSON object as a line of ASCII, so that no text in it can disturb a terminal."""
+    sys.stdout.write(json.dumps(row) + "\n")
+
+
+def write(line: str) -> None:
+    """One line of an answer."""
+    sys.stdout.write(line + "\n")
+
+
+def say(line: str) -> None:
+    """One line for people, on standard error."""
+    click.echo(line, err=True)

@@ -1,0 +1,73 @@
+"""One bot's portfolio."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ledger.commands.books import reading_books
+from ledger.commands.options import json_flag, with_settings
+from ledger.commands.output import Column, write, write_json
+from ledger.settings import Settings
+from projections import queries
+
+_HOLDINGS = (
+    Column("symbol", "symbol"),
+    Column("quantity", "quantity", "number"),
+    Column("cost_basis", "cost", "number"),
+    Column("price", "price", "number"),
+    Column("market_value", "value", "number"),
+    Column("unrealised_profit", "profit", "profit"),
+    Column("currency", "in"),
+)
+_MONEY = (
+    Column("currency", "in"),
+    Column("cash", "cash", "number"),
+    Column("realised_profit", "realised profit", "profit"),
+    Column("fees", "fees", "number"),
+)
+_FLAGS = (
+    Column("at", "flagged (UTC)", "time"),
+    Column("kind", "what"),
+    Column("position", "position", "number"),
+    Column("detail", "detail"),
+)
+
+
+@click.command(epilog="\b\nExamples:\n  botledger portfolio RSIBot\n  botledger portfolio RSIBot --json | jq .holdings")
+@click.argument("bot")
+@json_flag
+@with_settings()
+def portfolio(settings: Settings, *, bot: str, as_json: bool) -> None:
+    """What a bot holds now: cash, holdings at their newest prices, profit, worth, and what is flagged."""
+    with reading_books(settings.database) as session:
+        found = queries.portfolio(session, bot)
+    if as_json:
+        write_json(found)
+    else:
+        _write(found)
+
+
+def _write(found: dict[str, Any]) -> None:
+    from ledger.commands.tables import amount, plain_text, write_table
+
+    write(f"{found['bot']}: worth {amount(found['worth'])} {found['base_currency']}, at position {found['position']}")
+    if found["unpriced"]:
+        write(f"without price, so not in its worth: {plain_text(found['unpriced'])}")
+    write("")
+    write_table(_money(found), _MONEY)
+    holdings = [{"symbol": symbol, **held} for symbol, held in found["holdings"].items()]
+    for rows, columns in ((holdings, _HOLDINGS), (found["flags"], _FLAGS)):
+        if rows:
+            write("")
+            write_table(rows, columns)
+
+
+def _money(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Cash, realised profit and fees, a row for each currency; the base currency always has one."""
+    names = ("cash", "realised_profit", "fees")
+    currencies = sorted({found["base_currency"]}.union(*(found[name] for name in names)))
+    return [
+        {"currency": currency, **{name: found[name].get(currency, "0") for name in names}} for currency in currencies
+    ]

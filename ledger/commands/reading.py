@@ -1,0 +1,116 @@
+"""What the books say: all bots, and a bot's trades, runs and worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import click
+
+from ledger.commands.books import reading_books
+from ledger.commands.options import json_flag, with_settings
+from ledger.commands.output import Column, show
+from ledger.settings import Settings
+from projections import queries
+
+_BOTS = (
+    Column("name", "bot"),
+    Column("worth", "worth", "number"),
+    Column("base_currency", "in"),
+    Column("percent", "return", "profit"),
+    Column("trades", "trades", "number"),
+    Column("runs", "runs", "number"),
+    Column("ended", "last run (UTC)", "time"),
+    Column("well", "well"),
+)
+_TRADES = (
+    Column("timestamp", "time (UTC)", "time"),
+    Column("symbol", "symbol"),
+    Column("side", "side"),
+    Column("quantity", "quantity", "number"),
+    Column("price", "price", "number"),
+    Column("fee", "fee", "number"),
+    Column("profit", "profit", "profit"),
+    Column("currency", "in"),
+)
+_RUNS = (
+    Column("start_time", "start (UTC)", "time"),
+    Column("end_time", "end (UTC)", "time"),
+    Column("success", "well"),
+    Column("attempts", "tries", "number"),
+    Column("run", "run"),
+    Column("result", "result"),
+)
+_WORTH = (
+    Column("day", "day (UTC)", "time"),
+    Column("portfolio_worth", "worth", "number"),
+    Column("net_flow", "in or out", "number"),
+    Column("holdings", "holdings"),
+    Column("unpriced", "without price"),
+)
+
+
+@click.command(epilog="\b\nExamples:\n  botledger bots\n  botledger bots --json | jq -r .name")
+@json_flag
+@with_settings()
+def bots(settings: Settings, *, as_json: bool) -> None:
+    """Every bot at a glance: worth, return on what was put in, trades, runs."""
+    with reading_books(settings.database) as session:
+        rows = queries.fleet(session)
+        show(rows if as_json else _glances(rows), _BOTS, as_json=as_json, nothing="no bots yet")
+
+
+@click.command(epilog="\b\nExamples:\n  botledger trades RSIBot\n  botledger trades RSIBot --json > trades.jsonl")
+@click.argument("bot")
+@json_flag
+@with_settings()
+def trades(settings: Settings, *, bot: str, as_json: bool) -> None:
+    """A bot's trades, oldest first, with the profit that each has realised after fees."""
+    with reading_books(settings.database) as session:
+        rows = queries.trades(session, bot)
+        show(rows if as_json else _sides(rows), _TRADES, as_json=as_json, nothing="no trades yet")
+
+
+@click.command(
+    epilog="\b\nExamples:\n  botledger runs RSIBot\n  botledger runs RSIBot --json | jq 'select(.success|not)'"
+)
+@click.argument("bot")
+@json_flag
+@with_settings()
+def runs(settings: Settings, *, bot: str, as_json: bool) -> None:
+    """A bot's runs, oldest first: when, how many attempts, and how they ended."""
+    with reading_books(settings.database) as session:
+        show(queries.runs(session, bot), _RUNS, as_json=as_json, nothing="no runs yet")
+
+
+@click.command(epilog="\b\nExamples:\n  botledger worth RSIBot\n  botledger worth RSIBot --json | tail -1")
+@click.argument("bot")
+@json_flag
+@with_settings()
+def worth(settings: Settings, *, bot: str, as_json: bool) -> None:
+    """A bot's worth at the end of each day on which it changed, in its base currency."""
+    with reading_books(settings.database) as session:
+        rows = queries.worth(session, bot)
+        show(rows if as_json else _days(rows), _WORTH, as_json=as_json, nothing="no days yet")
+
+
+def _glances(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        last = row["last_run"] or {}
+        yield {**row, "percent": _percent(row["return"]), "ended": last.get("start_time"), "well": last.get("success")}
+
+
+def _sides(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        yield {**row, "side": "buy" if row["isBuy"] else "sell"}
+
+
+def _days(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        yield {**row, "day": row["date"][:10], "net_flow": "" if row["net_flow"] == "0" else row["net_flow"]}
+
+
+def _percent(share: str | None) -> str | None:
+    """A share as per cent with two decimals, for the eye."""
+    return None if share is None else f"{Decimal(share):.2%}"

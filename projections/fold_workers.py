@@ -1,0 +1,141 @@
+"""Bots folded from their first fact, in bulk: in this process, or for a long log in one process a core.
+
+A worker reads the log for itself and hands over rows as the database takes them; only the caller writes. It
+ends when the caller is gone, however that came.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from ledger.database import get_db_session
+from ledger.errors import LedgerError
+from ledger.log import read_subject
+from ledger.settings import Database
+from projections.folding import fold
+from projections.market import Market
+from projections.projector import load_market
+from projections.saving import bot_tables, interest_rows
+from projections.tables import Base, Bot, Interest, table
+from projections.writer import Prepared, prepare
+
+BOTS_A_CHUNK = 8
+FACTS_WORTH_WORKERS = 50_000
+_GARBAGE_THRESHOLD = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some bots folded: how many facts they are of, and their rows by table."""
+
+    facts: int
+    rows: int
+    tables: tuple[Prepared, ...]
+
+
+def folded(database: Database, generation: int, subjects: Sequence[str], *, through: int) -> Iterator[Chunk]:
+    """Every one of these subjects' bots folded up to a position, in pieces, in no particular order.
+
+    Raises: LedgerError where a worker ends unexpectedly.
+    """
+    chunks = [subjects[start : start + BOTS_A_CHUNK] for start in range(0, len(subjects), BOTS_A_CHUNK)]
+    workers = min(os.cpu_count() or 1, len(chunks))
+    if through < FACTS_WORTH_WORKERS or workers < 2:
+        with get_db_session(database, generation=generation) as session:
+            market = load_market(session, through=through)
+            for chunk in chunks:
+                yield _fold(session, market, chunk, through=through)
+        return
+    yield from _in_processes(database, generation, chunks, through=through, workers=workers)
+
+
+def _fold(session: Session, market: Market, subjects: Sequence[str], *, through: int) -> Chunk:
+    found: dict[type[Base], list[tuple[Any, ...]]] = {Bot: [], Interest: []}
+    facts = 0
+    for subject in subjects:
+        own = read_subject(session, subject, through=through)
+        rows = fold(subject.partition(".")[2], own, market)[1]
+        facts += len(own)
+        found[Bot].append(rows.bot)
+        found[Interest].extend(interest_rows(rows))
+        for of, new in bot_tables(rows):
+            found.setdefault(of, []).extend(new)
+    tables = tuple(prepare(session, table(of), new) for of, new in found.items() if new)
+    return Chunk(facts, sum(len(new) for new in found.values()), tables)
+
+
+def _in_processes(
+    database: Database, generation: int, chunks: Sequence[Sequence[str]], *, through: int, workers: int
+) -> Iterator[Chunk]:
+    context = multiprocessing.get_context("spawn")
+    waiting = list(reversed(chunks))
+    pipes: list[Connection] = []
+    processes = []
+    try:
+        for _ in range(workers):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(theirs, database, generation, through), daemon=True)
+            process.start()
+            theirs.close()
+            pipes.append(ours)
+            processes.append(process)
+            _hand_out(ours, waiting)
+            _hand_out(ours, waiting)
+        for _ in chunks:
+            pipe = next(iter(wait(pipes)))
+            assert isinstance(pipe, Connection)
+            yield _received(pipe)
+            _hand_out(pipe, waiting)
+    finally:
+        for pipe in pipes:
+            pipe.close()
+        for process in processes:
+            process.join()
+
+
+def _hand_out(pipe: Connection, waiting: list[Sequence[str]]) -> None:
+    if waiting:
+        pipe.send(waiting.pop())
+
+
+def _received(pipe: Connection) -> Chunk:
+    try:
+        answer = pipe.recv()
+    except EOFError as error:
+        raise LedgerError("a process that folds bots ended unexpectedly: run the rebuild again") from error
+    if isinstance(answer, Exception):
+        raise answer
+    assert isinstance(answer, Chunk)
+    return answer
+
+
+def _work(pipe: Connection, database: Database, generation: int, through: int) -> None:
+    """A worker's life: chunks in, rows out, until the caller closes the pipe or dies."""
+    # Rows are made and let go by the hundred thousand, without circles: looking for these costs a tenth.
+    gc.set_threshold(_GARBAGE_THRESHOLD)
+    try:
+        with get_db_session(database, generation=generation) as session:
+            market = load_market(session, through=through)
+            while (subjects := _next_chunk(pipe)) is not None:
+                pipe.send(_fold(session, market, subjects, through=through))
+    except OSError:
+        return  # The caller is gone; nobody waits for these rows.
+    except Exception as error:  # the caller raises it
+        pipe.send(error)
+        raise
+
+
+def _next_chunk(pipe: Connection) -> Sequence[str] | None:
+    try:
+        subjects: Sequence[str] = pipe.recv()
+    except EOFError:
+        return None
+    return subjects
