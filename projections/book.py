@@ -29,7 +29,7 @@ from ledger.events import (
     TradeExecuted,
 )
 from projections.lots import Fill, Lot, add_lot, apply_fill, apply_split
-from projections.rows import FlagRow, LotRow, MatchRow, MovementRow, RunRow, TradeRow
+from projections.rows import FlagRow, MatchRow, MovementRow, RunRow, TradeRow
 
 FUTURE = timedelta(days=1)
 LotKey = tuple[str, str]
@@ -170,15 +170,6 @@ def close_day(book: Book) -> None:
         book.days[-1] = day
     else:
         book.days.append(day)
-
-
-def lot_rows(book: Book) -> list[LotRow]:
-    """The open lots as rows."""
-    return [
-        LotRow(book.name, symbol, currency, lot.opened_by, lot.opened_at, lot.quantity, lot.cost)
-        for (symbol, currency), lots in book.lots.items()
-        for lot in lots
-    ]
 
 
 def run_row(book: Book, key: str) -> RunRow:

@@ -136,10 +136,9 @@ def _compare_market(session: Session, rows: MarketRows) -> Iterator[Difference]:
 
 
 def _compare_bot(session: Session, name: str, again: BotRows) -> Iterator[Difference]:
-    yield from _compare("bots", _live(session, Bot, Bot.name == name), [again.bot._asdict()])
     for of, rows in bot_tables(again):
         columns = table(of).columns
-        live = _live(session, of, columns.bot_name == name)
+        live = _live(session, of, (columns.name if of is Bot else columns.bot_name) == name)
         told = [dict(zip(columns.keys(), row, strict=True)) for row in rows]
         yield from _compare(str(of.__tablename__), live, told)
 

@@ -23,8 +23,8 @@ from ledger.settings import Database
 from projections.folding import fold
 from projections.market import Market
 from projections.projector import load_market
-from projections.saving import bot_tables, interest_rows
-from projections.tables import Base, Bot, Interest, table
+from projections.saving import bot_tables
+from projections.tables import Base, table
 from projections.writer import Prepared, prepare
 
 BOTS_A_CHUNK = 8
@@ -58,14 +58,12 @@ def folded(database: Database, generation: int, subjects: Sequence[str], *, thro
 
 
 def _fold(session: Session, market: Market, subjects: Sequence[str], *, through: int) -> Chunk:
-    found: dict[type[Base], list[tuple[Any, ...]]] = {Bot: [], Interest: []}
+    found: dict[type[Base], list[tuple[Any, ...]]] = {}
     facts = 0
     for subject in subjects:
         own = read_subject(session, subject, through=through)
         rows = fold(subject.partition(".")[2], own, market)[1]
         facts += len(own)
-        found[Bot].append(rows.bot)
-        found[Interest].extend(interest_rows(rows))
         for of, new in bot_tables(rows):
             found.setdefault(of, []).extend(new)
     tables = tuple(prepare(session, table(of), new) for of, new in found.items() if new)

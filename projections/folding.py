@@ -5,18 +5,29 @@ The way for following and for rebuilding is the same; only how much of it is wri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Inexact
 
 from ledger.amounts import exact, rounded
 from ledger.events import Recorded
-from projections.book import Book, apply, close_day, first_registration, lot_rows, run_row
-from projections.lots import Lot
+from projections.book import Book, Entries, apply, close_day, first_registration, run_row
 from projections.market import Market, start_of
-from projections.rows import BotRow, FlagRow, HoldingRow, LotRow, MatchRow, MovementRow, RunRow, TradeRow, WorthRow
+from projections.rows import (
+    BotRow,
+    FlagRow,
+    HoldingRow,
+    InterestRow,
+    LotRow,
+    MatchRow,
+    MovementRow,
+    RunRow,
+    TradeRow,
+    WorthRow,
+)
 from projections.standing import bot_row, holding_rows, standing_interests
-from projections.worth import Carry, value_book
+from projections.standing_rows import Change, Written, change, change_lots, interest_rows
+from projections.worth import Carry, Valued, value_book
 
 EVERYTHING = 0
 """The day from which on all rows of a bot are told."""
@@ -24,35 +35,36 @@ EVERYTHING = 0
 
 @dataclass(slots=True)
 class Kept:
-    """A book between two steps, where its valuing can go on, and the lots as they were written last."""
+    """A book between two steps, where its valuing can go on, and what was written of it last."""
 
     book: Book
     before_change: Carry = field(default_factory=Carry)
     before_newest: Carry = field(default_factory=Carry)
-    lots: dict[tuple[str, str], list[Lot]] = field(default_factory=dict)
+    written: Written = field(default_factory=Written)
 
 
 @dataclass(slots=True)
 class BotRows:
-    """What a fold puts into the tables for one bot: rows dated from `from_day` on stand for all that were there.
+    """What a fold puts into the tables for one bot.
 
-    `lots` replaces all lots where `lots_gone` is None, else these are the new and changed ones.
+    Rows with a date are those from `from_day` on; where `replaces`, they stand for all that were there.
+    `clears_worth`: whether there can be rows of the worth from that day on. `book_flags` are about the whole book.
     """
 
     bot: BotRow
-    holdings: list[HoldingRow]
     from_day: int
     replaces: bool
+    clears_worth: bool
     trades: list[TradeRow]
     matches: list[MatchRow]
     movements: list[MovementRow]
     flags: list[FlagRow]
     runs: list[RunRow]
     worth: list[WorthRow]
-    lots: list[LotRow]
-    lots_gone: list[LotRow] | None
-    interests: dict[str, int | None]
-    unpriced: list[FlagRow]
+    lots: Change[LotRow]
+    holdings: Change[HoldingRow]
+    interests: Change[InterestRow]
+    book_flags: Change[FlagRow]
 
 
 def fold(
@@ -68,7 +80,8 @@ def fold(
     except Inexact:
         with rounded():
             kept, rows = _fold(bot, facts, market, from_day)
-        rows.unpriced.append(_flag_of(kept.book, "inexact", "", "a number needed more than 300 digits and was rounded"))
+        detail = "a number needed more than 300 digits and was rounded"
+        rows.book_flags.new.append(_flag_of(kept.book, "inexact", "", detail))
         return None, rows
 
 
@@ -116,69 +129,45 @@ def _advance(kept: Kept, facts: Sequence[Recorded], market: Market, *, from_day:
     valued = value_book(book.name, book.base_currency, book.days, market, carry)
     kept.before_change = valued.before_change or kept.before_change
     kept.before_newest = valued.before_newest or kept.before_newest
-    rows = _rows(kept, market, from_day=from_day, replaces=replaces)
-    since = start_of(max(from_day, 1))
-    rows.worth = [row for row in valued.rows if row.date >= since]
-    rows.interests = {**valued.interests, **standing_interests(book, market)}
-    rows.unpriced = [
-        _flag_of(book, "unpriced", name, "no price or rate on some days: see portfolio_worth")
-        for name in sorted(valued.unpriced)
-    ]
+    rows = _rows(kept, valued, market, from_day=from_day, replaces=replaces)
     book.days = [day for day in book.days if day.day > kept.before_change.day]
+    book.entries = Entries()
     return rows
 
 
-def _rows(kept: Kept, market: Market, *, from_day: int, replaces: bool) -> BotRows:
-    """Empty the book's entries into rows, of those dated from `from_day` on."""
-    book, entries = kept.book, kept.book.entries
+def _rows(kept: Kept, valued: Valued, market: Market, *, from_day: int, replaces: bool) -> BotRows:
+    """What the book's entries and its worth put into the tables, of the rows with a date those from a day on."""
+    book, entries, written = kept.book, kept.book.entries, kept.written
     since = start_of(max(from_day, 1))
-    lots, gone = _changed_lots(kept, replaces=replaces)
+    holdings = {row.symbol: row for row in holding_rows(book, market)}
+    interests = interest_rows(book, {**valued.interests, **standing_interests(book, market)})
+    book_flags = {(flag.kind, flag.symbol): flag for flag in _unpriced(book, valued)}
     rows = BotRows(
         bot=bot_row(book, market),
-        holdings=holding_rows(book, market),
         from_day=from_day,
         replaces=replaces,
+        clears_worth=replaces or from_day <= written.newest_worth_day,
         trades=[row for row in entries.trades if row.timestamp >= since],
         matches=[row for row in entries.matches if row.closed_at >= since],
         movements=[row for row in entries.movements if row.at >= since],
         flags=[row for row in entries.flags if row.at >= since],
         runs=[run_row(book, key) for key, at in entries.runs.items() if at >= since],
-        worth=[],
-        lots=lots,
-        lots_gone=gone,
-        interests={},
-        unpriced=[],
+        worth=[row for row in valued.rows if row.date >= since],
+        lots=change_lots(written, book, replaces=replaces),
+        holdings=change(written.holdings, holdings, replaces=replaces),
+        interests=change(written.interests, {**written.interests, **interests}, replaces=replaces),
+        book_flags=change(written.book_flags, book_flags, replaces=replaces),
     )
-    entries.trades, entries.matches, entries.movements, entries.flags = [], [], [], []
-    entries.runs = {}
+    written.holdings, written.book_flags = holdings, book_flags
+    written.interests.update(interests)
+    if valued.rows:
+        written.newest_worth_day = valued.rows[-1].date.toordinal()
     return rows
 
 
-def _changed_lots(kept: Kept, *, replaces: bool) -> tuple[list[LotRow], list[LotRow] | None]:
-    """The lots that are new or changed since they were written last, and those that are gone."""
-    book = kept.book
-    if replaces:
-        kept.lots = {key: list(lots) for key, lots in book.lots.items()}
-        return lot_rows(book), None
-    changed: list[LotRow] = []
-    gone: list[LotRow] = []
-    for key, lots in book.lots.items():
-        written = kept.lots.get(key, [])
-        if len(written) == len(lots) and all(map(_same, written, lots)):
-            continue
-        before = {lot.opened_by: lot for lot in written}
-        changed.extend(_lot_row(book, key, lot) for lot in lots if before.pop(lot.opened_by, None) is not lot)
-        gone.extend(_lot_row(book, key, lot) for lot in before.values())
-        kept.lots[key] = list(lots)
-    return changed, gone
-
-
-def _lot_row(book: Book, key: tuple[str, str], lot: Lot) -> LotRow:
-    return LotRow(book.name, *key, lot.opened_by, lot.opened_at, lot.quantity, lot.cost)
-
-
-def _same(one: Lot, other: Lot) -> bool:
-    return one is other
+def _unpriced(book: Book, valued: Valued) -> Iterator[FlagRow]:
+    for name in sorted(valued.unpriced):
+        yield _flag_of(book, "unpriced", name, "no price or rate on some days: see portfolio_worth")
 
 
 def _symbols(facts: Sequence[Recorded]) -> set[str]:

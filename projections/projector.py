@@ -72,6 +72,7 @@ class Projector:
         self._facts_a_step = facts_a_step
         self._generation: int | None = None
         self._position = 0
+        self._steps = 0
         self._market: Market | None = None
         self._books: OrderedDict[str, Kept] = OrderedDict()
         self._notes_next = False
@@ -107,16 +108,19 @@ class Projector:
         self._books.clear()
 
     def _step(self, session: Session) -> bool:
-        checkpoint = self._lock(session)
-        if self._notes_next and self._fold_notes(session):
+        self._lock(session)
+        position = self._position
+        facts = () if self._notes_next else read(session, after=position, limit=self._limit(session))
+        if facts:
+            self._take(session, facts)
+            position = facts[-1].position
+        elif not self._fold_notes(session):
+            if not self._notes_next:
+                return False
             self._notes_next = False
             return True
-        facts = read(session, after=self._position, limit=self._limit(session))
-        if not facts:
-            return self._fold_notes(session)
-        self._take(session, facts)
-        self._move(session, checkpoint, facts[-1].position)
-        self._notes_next = True
+        self._move(session, position)
+        self._notes_next = bool(facts)
         return True
 
     def _limit(self, session: Session) -> int:
@@ -125,20 +129,20 @@ class Projector:
         behind = read_head(session).position - self._position
         return FACTS_A_STEP_BEHIND if behind > BEHIND else FACTS_A_STEP
 
-    def _lock(self, session: Session) -> int:
-        """Take the checkpoint row, and catch up in memory with whoever moved it last."""
-        query = select(Checkpoint.position, Checkpoint.hash).where(Checkpoint.name == CHECKPOINT).with_for_update()
-        row = session.execute(query).one()
-        if self._market is None or row.position != self._position:
+    def _lock(self, session: Session) -> None:
+        """Take the checkpoint row; whatever is kept in memory goes where another projector has moved it."""
+        query = select(Checkpoint).where(Checkpoint.name == CHECKPOINT).with_for_update()
+        row = session.scalars(query).one()
+        if self._market is None or row.steps != self._steps:
             self._forget()
             if position_hash(session, row.position) != row.hash:
                 raise LedgerError(
                     f"the books stand at position {row.position}, which this log does not have with that hash: "
                     "an older log was restored; run `botledger rebuild`"
                 )
-            self._position = row.position
+            self._position, self._steps = row.position, row.steps
             self._market = load_market(session, through=row.position)
-        return self._position
+        session.expunge(row)
 
     def _take(self, session: Session, facts: Sequence[Recorded]) -> None:
         """Write what the market says, note the bots that it concerns, fold the bots that spoke."""
@@ -196,16 +200,16 @@ class Projector:
             self._books[name] = kept
         return rows
 
-    def _move(self, session: Session, old: int, new: int) -> None:
+    def _move(self, session: Session, position: int) -> None:
         """Move the checkpoint by compare-and-set: of two projectors one loses and rolls back."""
         moved = session.execute(
             update(Checkpoint)
-            .where(Checkpoint.name == CHECKPOINT, Checkpoint.position == old)
-            .values(position=new, hash=position_hash(session, new))
+            .where(Checkpoint.name == CHECKPOINT, Checkpoint.steps == self._steps)
+            .values(position=position, hash=position_hash(session, position), steps=self._steps + 1)
         )
         if moved.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
-            raise Overtaken(f"the checkpoint was not at {old} any more")
-        self._position = new
+            raise Overtaken(f"the checkpoint was not at {self._position} any more")
+        self._position, self._steps = position, self._steps + 1
 
 
 def load_market(session: Session, *, through: int) -> Market:

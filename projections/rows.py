@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -131,6 +131,14 @@ class HoldingRow(NamedTuple):
     price_at: datetime | None
     market_value: Decimal | None
     unrealised_profit: Decimal | None
+
+
+class InterestRow(NamedTuple):
+    """Up to which day a bot's worth uses the prices of a symbol; None: still."""
+
+    bot_name: str
+    symbol: str
+    last_day: date | None
 
 
 class BarRow(NamedTuple):

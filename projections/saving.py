@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
-from itertools import chain
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from projections.folding import BotRows
 from projections.market import start_of
+from projections.standing_rows import Change
 from projections.tables import (
     Base,
     Bot,
@@ -28,78 +26,91 @@ from projections.tables import (
 )
 from projections.writer import books_schema, delete_rows, insert_rows, upsert_rows
 
-_DATED: tuple[tuple[Table, str], ...] = (
-    (table(Trade), "timestamp"),
-    (table(LotMatch), "closed_at"),
-    (table(CashMovement), "at"),
-    (table(Flag), "at"),
+Row = tuple[Any, ...]
+_DATED: tuple[tuple[type[Base], str], ...] = (
+    (Trade, "timestamp"),
+    (LotMatch, "closed_at"),
+    (CashMovement, "at"),
+    (Flag, "at"),
 )
+_STANDING: tuple[type[Base], ...] = (Lot, Holding, Interest, Flag)
 _BOOK_FLAGS = ("unpriced", "inexact")
+_BOOK_FLAG_KEY = ["bot_name", "kind", "symbol"]
 
 
 def save(session: Session, folded: Sequence[BotRows]) -> None:
     """Write the rows of folded bots over those that were there."""
     upsert_rows(session, table(Bot), [rows.bot for rows in folded])
-    _remove(session, folded)
-    insert_new(session, folded)
-    changed = [rows for rows in folded if rows.lots_gone is not None]
-    upsert_rows(session, table(Lot), list(chain.from_iterable(rows.lots for rows in changed)))
-    upsert_rows(session, table(Interest), list(chain.from_iterable(map(interest_rows, folded))))
-
-
-def insert_new(session: Session, folded: Sequence[BotRows]) -> None:
-    """Write the rows that have no place taken by others: those of a rebuild, or after `_remove`."""
+    _remove_dated(session, folded)
+    for kept in _STANDING:
+        _remove_standing(session, kept, folded)
     schema = books_schema(session)
-    found: dict[type[Base], list[tuple[Any, ...]]] = {}
+    inserted: dict[type[Base], list[Row]] = {}
+    upserted: dict[type[Base], list[Row]] = {}
     for rows in folded:
-        for of, new in bot_tables(rows):
-            if of is not Lot or rows.lots_gone is None:
-                found.setdefault(of, []).extend(new)
-    for of, new in found.items():
+        for of, new in _dated(rows):
+            inserted.setdefault(of, []).extend(new)
+        for of, change in _standing(rows):
+            # Flags have no key to be written over by: those of one kind and symbol are removed before.
+            into = inserted if change.gone is None or of is Flag else upserted
+            into.setdefault(of, []).extend(change.new)
+    for of, new in inserted.items():
         insert_rows(session, table(of), new, schema=schema)
+    for of, new in upserted.items():
+        upsert_rows(session, table(of), new)
 
 
-def bot_tables(rows: BotRows) -> tuple[tuple[type[Base], Sequence[tuple[Any, ...]]], ...]:
-    """The rows of a bot by their tables, but for its own one and what it is interested in."""
+def bot_tables(rows: BotRows) -> Iterator[tuple[type[Base], Sequence[Row]]]:
+    """All rows of a bot that was folded from its first fact, by their tables."""
+    yield Bot, [rows.bot]
+    found: dict[type[Base], list[Row]] = {of: list(new) for of, new in _dated(rows)}
+    for of, change in _standing(rows):
+        found.setdefault(of, []).extend(change.new)
+    yield from found.items()
+
+
+def _dated(rows: BotRows) -> tuple[tuple[type[Base], Sequence[Row]], ...]:
     return (
         (Trade, rows.trades),
         (LotMatch, rows.matches),
         (CashMovement, rows.movements),
-        (Flag, [*rows.flags, *rows.unpriced]),
+        (Flag, rows.flags),
         (RunLog, rows.runs),
         (PortfolioWorth, rows.worth),
-        (Holding, rows.holdings),
-        (Lot, rows.lots),
     )
 
 
-def interest_rows(rows: BotRows) -> list[tuple[str, str, date | None]]:
-    """Whose prices this bot's worth uses, up to which day."""
-    return [
-        (rows.bot.name, symbol, None if day is None else date.fromordinal(max(day, 1)))
-        for symbol, day in sorted(rows.interests.items())
-    ]
+def _standing(rows: BotRows) -> tuple[tuple[type[Base], Change[Any]], ...]:
+    return ((Lot, rows.lots), (Holding, rows.holdings), (Interest, rows.interests), (Flag, rows.book_flags))
 
 
-def _remove(session: Session, folded: Sequence[BotRows]) -> None:
+def _remove_dated(session: Session, folded: Sequence[BotRows]) -> None:
+    """Rows with a date go from the day on from which they are told again."""
     replaced = [rows for rows in folded if rows.replaces]
-    for dated, column in _DATED:
+    for of, column in _DATED:
         keys = [{"bot_name": rows.bot.name, column: start_of(max(rows.from_day, 1))} for rows in replaced]
-        delete_rows(session, dated, keys, since=column)
-    worth = [{"bot_name": rows.bot.name, "date": start_of(max(rows.from_day, 1))} for rows in folded]
-    delete_rows(session, table(PortfolioWorth), worth, since="date")
-    book_flags = [{"bot_name": rows.bot.name, "kind": kind} for rows in folded for kind in _BOOK_FLAGS]
-    delete_rows(session, table(Flag), book_flags)
-    delete_rows(
-        session, table(RunLog), [{"bot_name": row.bot_name, "run": row.run} for rows in folded for row in rows.runs]
-    )
-    delete_rows(session, table(Holding), [{"bot_name": rows.bot.name} for rows in folded])
-    everything = [{"bot_name": rows.bot.name} for rows in replaced]
-    delete_rows(session, table(Lot), everything)
-    delete_rows(session, table(Interest), everything)
-    gone = [
-        {"bot_name": row.bot_name, "symbol": row.symbol, "currency": row.currency, "opened_by": row.opened_by}
-        for rows in folded
-        for row in rows.lots_gone or ()
+        delete_rows(session, table(of), keys, since=column)
+    worth = [
+        {"bot_name": rows.bot.name, "date": start_of(max(rows.from_day, 1))} for rows in folded if rows.clears_worth
     ]
-    delete_rows(session, table(Lot), gone)
+    delete_rows(session, table(PortfolioWorth), worth, since="date")
+    runs = [{"bot_name": row.bot_name, "run": row.run} for rows in folded for row in rows.runs]
+    delete_rows(session, table(RunLog), runs)
+
+
+def _remove_standing(session: Session, of: type[Base], folded: Sequence[BotRows]) -> None:
+    """Rows without a date go where they are gone, or all of them where they are replaced."""
+    key = _BOOK_FLAG_KEY if of is Flag else [column.name for column in table(of).primary_key]
+    names = list(table(of).columns.keys())
+    gone: list[dict[str, Any]] = []
+    everything: list[dict[str, Any]] = []
+    for rows in folded:
+        change = next(change for found, change in _standing(rows) if found is of)
+        if change.gone is None:
+            kinds = _BOOK_FLAGS if of is Flag else (None,)
+            everything.extend({"bot_name": rows.bot.name} | ({} if kind is None else {"kind": kind}) for kind in kinds)
+            continue
+        removed = [*change.gone, *change.new] if of is Flag else change.gone
+        gone.extend({name: row[names.index(name)] for name in key} for row in removed)
+    delete_rows(session, table(of), everything)
+    delete_rows(session, table(of), gone)

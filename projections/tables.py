@@ -239,7 +239,7 @@ class Flag(Base):
 
 
 class Checkpoint(Base):
-    """The last position whose effect is in the tables, with its hash; one row."""
+    """The last position whose effect is in the tables, with its hash; one row. `steps` counts transactions."""
 
     __tablename__ = "checkpoints"
 
@@ -247,6 +247,7 @@ class Checkpoint(Base):
     position: Mapped[int]
     hash: Mapped[bytes]
     projector_version: Mapped[int]
+    steps: Mapped[int]
 
 
 class PendingFold(Base):

@@ -95,12 +95,12 @@ def folded_in_memory(messages: Sequence[Message]) -> Books:
         for table, found in (
             ("bots", [rows.bot]),
             ("trades", rows.trades),
-            ("lots", rows.lots),
+            ("lots", rows.lots.new),
             ("lot_matches", rows.matches),
             ("cash_movements", rows.movements),
             ("run_logs", rows.runs),
             ("portfolio_worth", rows.worth),
-            ("flags", [*rows.flags, *rows.unpriced]),
+            ("flags", [*rows.flags, *rows.book_flags.new]),
         ):
             tables.setdefault(table, []).extend(row._asdict() for row in found)
     return _comparable(tables, identities)

@@ -1,0 +1,74 @@
+"""Rows without a date, written as differences: what is new or changed since they were written last, what is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Generic, TypeVar
+
+from projections.book import Book
+from projections.lots import Lot
+from projections.rows import FlagRow, HoldingRow, InterestRow, LotRow
+
+Key = TypeVar("Key")
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[Row]):
+    """Rows to write over those that were there; `gone` is None where all that were there are replaced."""
+
+    new: list[Row]
+    gone: list[Row] | None = None
+
+
+@dataclass(slots=True)
+class Written:
+    """The rows of a bot without a date, as they were written last."""
+
+    lots: dict[tuple[str, str], list[Lot]] = field(default_factory=dict)
+    holdings: dict[str, HoldingRow] = field(default_factory=dict)
+    interests: dict[str, InterestRow] = field(default_factory=dict)
+    book_flags: dict[tuple[str, str], FlagRow] = field(default_factory=dict)
+    newest_worth_day: int = 0
+
+
+def change(before: Mapping[Key, Row], now: Mapping[Key, Row], *, replaces: bool) -> Change[Row]:
+    """What has to be written to get from one set of rows to another."""
+    if replaces:
+        return Change(list(now.values()))
+    new = [row for key, row in now.items() if before.get(key) != row]
+    return Change(new, [row for key, row in before.items() if key not in now])
+
+
+def change_lots(written: Written, book: Book, *, replaces: bool) -> Change[LotRow]:
+    """The lots that are new or changed since they were written last, and those that are gone."""
+    new: list[LotRow] = []
+    gone: list[LotRow] = []
+    for key, lots in book.lots.items():
+        known = written.lots.get(key, [])
+        if not replaces and len(known) == len(lots) and all(map(_same, known, lots)):
+            continue
+        before = {} if replaces else {lot.opened_by: lot for lot in known}
+        new.extend(_lot_row(book, key, lot) for lot in lots if before.pop(lot.opened_by, None) is not lot)
+        gone.extend(_lot_row(book, key, lot) for lot in before.values())
+        written.lots[key] = list(lots)
+    return Change(new, None if replaces else gone)
+
+
+def interest_rows(book: Book, interests: Mapping[str, int | None]) -> dict[str, InterestRow]:
+    """Whose prices this bot's worth uses, up to which day."""
+    return {
+        name: InterestRow(book.name, name, None if day is None else date.fromordinal(max(day, 1)))
+        for name, day in interests.items()
+    }
+
+
+def _lot_row(book: Book, key: tuple[str, str], lot: Lot) -> LotRow:
+    return LotRow(book.name, *key, lot.opened_by, lot.opened_at, lot.quantity, lot.cost)
+
+
+def _same(one: Lot, other: Lot) -> bool:
+    # Lots are never changed, only replaced.
+    return one is other
