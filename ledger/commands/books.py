@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 from ledger import migrations
 from ledger.commands.output import say
 from ledger.commands.progress import Gauge
-from ledger.database import get_db_session, get_log_session
+from ledger.database import get_db_session, get_log_session, live_generation
 from ledger.errors import SetupError
 from ledger.lock import directory_lock, is_served
 from ledger.settings import Database
 from projections import queries
 from projections.projector import Overtaken, Projector
+from projections.rebuild import rebuild
 
 
 def check_log(database: Database) -> None:
@@ -68,7 +69,12 @@ def holding(database: Database) -> AbstractContextManager[None]:
 
 
 def bring_up(database: Database, gauge: Gauge | None = None) -> None:
-    """Carry the books forward until nothing is left to do, safe beside a service that does the same."""
+    """Carry the books forward until nothing is left to do, safe beside a service that does the same.
+
+    Where there are none yet they are built, which is quicker than to follow the log from its beginning.
+    """
+    if live_generation(database) is None:
+        rebuild(database, progress=None if gauge is None else gauge.tell)
     projector = Projector(database)
     try:
         while _step(projector):

@@ -28,7 +28,7 @@ from ledger.receipts import Receipt
 from ledger.sender import Sender
 from ledger.settings import Settings
 
-SPEAKERS_OPEN = 32
+SPEAKERS_OPEN = 100
 WAITING_LIMIT = 10_000
 LOOK_SECONDS = 0.25
 PROBE_SECONDS = 2.0

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from ledger.commands.books import check_log
+from ledger.commands.columns import Column
 from ledger.commands.options import json_flag, with_settings
-from ledger.commands.output import Column, show
+from ledger.commands.output import show
 from ledger.database import get_log_session
 from ledger.errors import Refused
 from ledger.inspection import read_facts
@@ -21,10 +22,10 @@ from ledger.settings import Database, Settings
 FACTS_A_READ = 500
 LOOK_SECONDS = 0.25
 _COLUMNS = (
-    Column("position", "position", "number"),
-    Column("at", "at (UTC)", "time"),
-    Column("subject", "subject"),
-    Column("type", "type"),
+    Column("position", "position", "number", width=8),
+    Column("at", "at (UTC)", "time", width=19),
+    Column("subject", "subject", width=16),
+    Column("type", "type", width=14),
     Column("id", "id"),
 )
 
@@ -53,10 +54,12 @@ def events(settings: Settings, *, after: int, subject: str | None, follow: bool,
         rows = _read(settings.database, after=after, subject=subject)
         show(rows, _COLUMNS, as_json=as_json, nothing="no facts")
         return
+    is_first = True
     while True:
         for batch in _batches(settings.database, after=after, subject=subject):
-            show(batch, _COLUMNS, as_json=as_json, nothing="")
+            show(batch, _COLUMNS, as_json=as_json, nothing="", has_header=is_first)
             after = batch[-1]["position"]
+            is_first = False
         sys.stdout.flush()
         time.sleep(LOOK_SECONDS)
 

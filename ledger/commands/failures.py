@@ -9,6 +9,7 @@ WRONG_USE = 2
 DIFFERENT = 3
 UNREACHABLE = 4
 
+_DRIVERS = ("sqlite3", "psycopg")
 _NOT_A_LEDGER = ("no such table", "does not exist", "not a database", "malformed", "no such column")
 _LOCKED = ("locked", "busy", "lock timeout", "not available")
 _NOT_WRITABLE = ("readonly", "read-only", "unable to open", "permission denied")
@@ -28,9 +29,15 @@ def explained(error: Exception) -> tuple[int, str] | None:
         case OSError():
             place = f"{error.filename}: " if error.filename is not None else ""
             return FAILED, one_line(f"{place}{error.strerror or error}")
+    from pydantic import ValidationError
     from sqlalchemy.exc import DBAPIError
 
-    return _of_a_database(error) if isinstance(error, DBAPIError) else None
+    if isinstance(error, ValidationError):
+        return FAILED, "the log holds a fact that cannot be read: `botledger verify` names it"
+    # Where a bulk path speaks to a driver itself, SQLAlchemy has not wrapped its errors.
+    if isinstance(error, DBAPIError) or type(error).__module__.partition(".")[0] in _DRIVERS:
+        return _of_a_database(error)
+    return None
 
 
 def one_line(text: str) -> str:
@@ -46,9 +53,7 @@ def visible(text: str) -> str:
 
 
 def _of_a_database(error: Exception) -> tuple[int, str]:
-    from sqlalchemy.exc import InterfaceError, OperationalError
-
-    original = getattr(error, "orig", None)
+    original = getattr(error, "orig", None) or error
     reason = (str(original).strip().splitlines() or [type(original).__name__])[0]
     said = reason.lower()
     if any(word in said for word in _NOT_A_LEDGER):
@@ -60,6 +65,6 @@ def _of_a_database(error: Exception) -> tuple[int, str]:
         return UNREACHABLE, one_line(f"the database is held by another process ({reason}): try again")
     if any(word in said for word in _NOT_WRITABLE):
         return FAILED, one_line(f"the database cannot be opened or written ({reason}): look at owner and permissions")
-    if isinstance(error, OperationalError | InterfaceError):
+    if type(original).__name__ == "OperationalError" and "full" not in said:
         return UNREACHABLE, one_line(f"the database does not answer: {reason}")
     return FAILED, one_line(f"the database refuses: {reason}")

@@ -10,7 +10,7 @@ import click
 
 from ledger.commands.books import bring_up, holding, prepare_log
 from ledger.commands.lines import read_batches
-from ledger.commands.options import json_flag, with_settings
+from ledger.commands.options import receipts_flag, with_settings
 from ledger.commands.output import say
 from ledger.commands.progress import Gauge
 from ledger.commands.tally import Tally
@@ -30,7 +30,7 @@ or a line of `botledger events --json`. The same file again changes nothing.""",
 )
 @click.argument("file", metavar="FILE.jsonl|-", type=click.File("rb"))
 @click.option("--no-project", is_flag=True, help="Leave the books as they are: `serve` or `rebuild` brings them up.")
-@json_flag
+@receipts_flag
 @with_settings()
 def import_(settings: Settings, *, file: BinaryIO, no_project: bool, as_json: bool) -> None:
     """Read messages from a file straight into the log, then bring the books up to it.

@@ -74,7 +74,7 @@ class LazyGroup(click.Group):
             raise click.exceptions.Exit(INTERRUPTED) from None
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception as error:
+        except Exception as error:  # the outermost place: an error becomes a line and an exit code
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # Whoever read has gone: click ends quietly.
             failure = explained(error)

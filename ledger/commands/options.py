@@ -70,3 +70,4 @@ def settings_of(*, data_dir: Path | None, database: str | None, nats: str | None
 
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, all rows.")
+receipts_flag = click.option("--json", "as_json", is_flag=True, help="One receipt a line, as a JSON object.")

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
 
 import click
 
-Row = Mapping[str, Any]
-Kind = Literal["text", "number", "profit", "time"]
+from ledger.commands.columns import Column, Row
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table for people: the name in the row, what stands above it, how it is written."""
-
-    name: str
-    header: str
-    kind: Kind = "text"
-
-
-def show(rows: Iterable[Row], columns: Sequence[Column], *, as_json: bool, nothing: str) -> None:
+def show(
+    rows: Iterable[Row], columns: Sequence[Column], *, as_json: bool, nothing: str, has_header: bool = True
+) -> None:
     """Write the rows; `nothing` is told to people where there are none."""
     if as_json:
         for row in rows:
@@ -31,7 +21,7 @@ def show(rows: Iterable[Row], columns: Sequence[Column], *, as_json: bool, nothi
         return
     from ledger.commands.tables import write_table
 
-    if not write_table(rows, columns):
+    if not write_table(rows, columns, has_header=has_header):
         say(nothing)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from ledger.commands.books import reading_books
+from ledger.commands.columns import Column
 from ledger.commands.options import json_flag, with_settings
-from ledger.commands.output import Column, write, write_json
+from ledger.commands.output import write, write_json
 from ledger.settings import Settings
 from projections import queries
 

@@ -8,7 +8,7 @@ import click
 
 from ledger.commands.delivery import Delivery
 from ledger.commands.lines import read_batches
-from ledger.commands.options import json_flag, with_settings
+from ledger.commands.options import receipts_flag, with_settings
 from ledger.commands.output import say
 from ledger.commands.tally import Tally
 from ledger.errors import Unconfirmed
@@ -34,7 +34,7 @@ A line is one message plus its "subject", as for `botledger import`."""
     show_default=True,
     help="Give up when no receipt has come for so long.",
 )
-@json_flag
+@receipts_flag
 @with_settings()
 def publish(settings: Settings, *, file: BinaryIO, timeout: float, as_json: bool) -> None:
     """Send messages from a file through the broker, and wait for the ledger's receipts.

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from ledger.commands.books import reading_books
+from ledger.commands.columns import Column
 from ledger.commands.options import json_flag, with_settings
-from ledger.commands.output import Column, show
+from ledger.commands.output import show
 from ledger.settings import Settings
 from projections import queries
 

@@ -7,9 +7,10 @@ import dataclasses
 import click
 
 from ledger.commands.books import check_log
+from ledger.commands.columns import Column
 from ledger.commands.failures import DIFFERENT
 from ledger.commands.options import json_flag, with_settings
-from ledger.commands.output import Column, say, show, write, write_json
+from ledger.commands.output import say, show, write, write_json
 from ledger.commands.progress import Gauge
 from ledger.settings import Database, Settings
 from projections import compare

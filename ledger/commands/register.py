@@ -12,7 +12,7 @@ from ledger.broker import read_url
 from ledger.commands.books import bring_up, holding, prepare_log
 from ledger.commands.delivery import Delivery
 from ledger.commands.failures import FAILED
-from ledger.commands.options import json_flag, with_settings
+from ledger.commands.options import receipts_flag, with_settings
 from ledger.commands.output import write, write_json
 from ledger.errors import Conflict, Refused, Unconfirmed
 from ledger.fields import format_time
@@ -78,7 +78,7 @@ changes nothing."""
 @click.option("--expected-every", metavar="26h", help="How often it ought to run.")
 @click.option("--id", "id_", metavar="ID", help="The id of the fact, else one that follows from the other values.")
 @click.option("--at", metavar="TIME", help="When it begins, such as 2026-01-02T00:00:00Z; else now.")
-@json_flag
+@receipts_flag
 @with_settings()
 def register(settings: Settings, *, bot: str, id_: str | None, at: str | None, as_json: bool, **fields: Any) -> None:
     """Begin to keep a bot: through the broker where one is named or a service runs, else straight into the log."""

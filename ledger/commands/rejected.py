@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from ledger.commands.books import bring_up, reading_log
+from ledger.commands.columns import Column
 from ledger.commands.failures import FAILED
 from ledger.commands.options import json_flag, with_settings
-from ledger.commands.output import Column, show, write, write_json
+from ledger.commands.output import show, write, write_json
 from ledger.database import get_log_session
 from ledger.inspection import find_rejected, forget_rejected, list_parked, list_rejected
 from ledger.intake import record

@@ -12,32 +12,31 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ledger.commands.columns import Column, Row
 from ledger.commands.failures import visible
-from ledger.commands.output import Column, Row
 
 ROWS_A_TABLE = 500
 DECIMALS_SHOWN = 8
 
 
-def write_table(rows: Iterable[Row], columns: Sequence[Column], *, title: str | None = None) -> bool:
+def write_table(rows: Iterable[Row], columns: Sequence[Column], *, has_header: bool = True) -> bool:
     """Write the rows as tables of a bounded size, to standard output; whether there were any."""
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
     left = iter(rows)
     found = False
     for first in left:
         found = True
-        console.print(_table(chain([first], islice(left, ROWS_A_TABLE - 1)), columns, title))
+        console.print(_table(chain([first], islice(left, ROWS_A_TABLE - 1)), columns, has_header=has_header))
     return found
 
 
-def _table(rows: Iterable[Row], columns: Sequence[Column], title: str | None) -> Table:
+def _table(rows: Iterable[Row], columns: Sequence[Column], *, has_header: bool) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
         show_edge=False,
-        title=None if title is None else Text(title, style="bold"),
-        title_justify="left",
+        show_header=has_header,
     )
     for column in columns:
         right = column.kind in ("number", "profit")
@@ -46,6 +45,7 @@ def _table(rows: Iterable[Row], columns: Sequence[Column], title: str | None) ->
             justify="right" if right else "left",
             overflow="fold",
             no_wrap=column.kind == "time",
+            min_width=column.width,
         )
     for row in rows:
         table.add_row(*(_cell(row.get(column.name), column) for column in columns))

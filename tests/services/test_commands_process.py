@@ -72,16 +72,16 @@ def test_completion_scripts_and_what_they_complete() -> None:
     for shell in ("bash", "zsh", "fish"):
         assert "_BOTLEDGER_COMPLETE" in call("completion", shell).out
     assert call("completion", "powershell").code == 2
-    asked = {"_BOTLEDGER_COMPLETE": "bash_complete", "COMP_WORDS": "botledger re", "COMP_CWORD": "1"}
-    assert run(**asked).out.split() == ["plain,register", "plain,rebuild", "plain,rejected"]
+    asked = run(_BOTLEDGER_COMPLETE="bash_complete", COMP_WORDS="botledger re", COMP_CWORD="1")
+    assert asked.out.split() == ["plain,register", "plain,rebuild", "plain,rejected"]
 
 
 def test_wrong_use_exits_with_2(tmp_path: Path) -> None:
     for arguments in (("unknown",), ("portfolio",), ("bots", "--nothing"), ("import", str(tmp_path / "missing"))):
         assert call(*arguments).code == 2
     assert call("bots", "--data-dir", "x", "--database", "postgresql://x").code == 2
-    both = {"LEDGER_DATA_DIR": "x", "LEDGER_DATABASE_URL": "postgresql://x"}
-    assert _is_one_line(call("bots", **both), code=1, says="unset one of them")
+    both = call("bots", LEDGER_DATA_DIR="x", LEDGER_DATABASE_URL="postgresql://x")
+    assert _is_one_line(both, code=1, says="unset one of them")
 
 
 def test_settings_come_from_the_environment(sqlite_database: Database) -> None:

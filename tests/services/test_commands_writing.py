@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -44,6 +45,7 @@ def test_import_makes_the_directory_and_gives_receipts(directory: Path, tmp_path
 
 def test_a_bad_line_is_told_kept_and_stops_nobody(database: Database) -> None:
     number = line("d2", amount=2)
+    lines: list[dict[str, Any] | bytes]
     lines = [line("d1"), b"no json", b"", b'{"id": "x"}', number, b'{"id": "d3", "id": "d3"}', line("d4"), b"\xff"]
     answer = call("import", "-", *where(database), stdin=jsonl(lines))
     assert answer.code == 1
