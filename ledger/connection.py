@@ -38,6 +38,8 @@ parser.HMSG_RE = re.compile(
 class Connection(Client):  # type: ignore[misc, unused-ignore]  # untyped where nats-py ships no types
     """nats-py's client, hardened: its read loop dies of a subject that is not UTF-8, and of broken headers."""
 
+    _ended = False
+
     def _build_message(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
     ) -> Msg:
@@ -58,16 +60,23 @@ class Connection(Client):  # type: ignore[misc, unused-ignore]  # untyped where 
         return found
 
     async def _connect_to_server(self, s: Srv) -> None:
+        """nats-py leaves the socket of a failed attempt open, and may go on after it was closed."""
         self._drop_socket()
-        await super()._connect_to_server(s)
+        if not self._ended:
+            await super()._connect_to_server(s)
+        if self._ended:
+            self._drop_socket()
+            raise asyncio.CancelledError
 
-    async def abandon(self) -> None:
-        """Let go of an attempt that came to nothing."""
-        await close(self)
-        self._drop_socket()
+    async def end(self) -> None:
+        """Close for good, whatever state the connection is in."""
+        self._ended = True
+        try:
+            await self.close()
+        finally:
+            self._drop_socket()
 
     def _drop_socket(self) -> None:
-        """nats-py leaves the socket of a failed attempt open."""
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
 
@@ -106,16 +115,21 @@ async def connect(
         refused.cancel()
         if not observer.connected:
             attempt.cancel()
-            await asyncio.gather(attempt, return_exceptions=True)
-            await connection.abandon()
+            await asyncio.wait({attempt}, timeout=CLOSE_SECONDS)
+            await close(connection)
 
 
 async def close(connection: Connection) -> None:
     """Close the connection, sending what waits, without ever raising or waiting long."""
     try:
-        if connection.is_connected:
-            await asyncio.wait_for(connection.flush(), CLOSE_SECONDS)
-        await asyncio.wait_for(connection.close(), CLOSE_SECONDS)
+        async with asyncio.timeout(CLOSE_SECONDS):
+            if connection.is_connected:
+                await connection.flush()
+    except (errors.Error, OSError, TimeoutError) as error:
+        _log.debug("broker connection not flushed", error=str(error))
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await connection.end()
     except (errors.Error, OSError, TimeoutError) as error:
         _log.debug("broker connection closed badly", error=str(error))
 

@@ -158,7 +158,8 @@ def unreachable(database: Database, error: DBAPIError) -> Unreachable:
 
 
 def _without_parameters(error: Exception) -> str:
-    return str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    # PostgreSQL's further lines (DETAIL, CONTEXT) repeat keys and whole rows.
+    return str(error.orig).partition("\n")[0] if isinstance(error, DBAPIError) else str(error)
 
 
 def _engine(database: Database, role: Role, generation: int | None) -> Engine:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -27,7 +28,8 @@ _LAST_BACKOFF_SECONDS = 5.0
 _ACKS = "$JS.ACK."
 _MORE = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{CONSUMER}"
 _NAK = b"-NAK"
-_GONE = ("503", "Consumer Deleted", "Consumer is push based", "No Responders")
+_ORDINARY = ("404", "408")  # Nothing waits, or the time is up.
+_BYTES_REACHED = "MaxBytes"
 _log = structlog.get_logger(__name__)
 
 
@@ -71,7 +73,8 @@ class Inbox:
         self._watch.cancel()
         try:
             drained = self._subscription.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
-            await asyncio.wait_for(drained, _DRAIN_SECONDS)
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await drained
             await self.give_back(message for message, _ in self._waiting)
         except (errors.Error, OSError, TimeoutError) as error:
             _log.debug("the broker was away at the end", error=str(error))
@@ -120,10 +123,9 @@ class Inbox:
 
     async def _wait(self) -> None:
         """Until something has come, or it is time to look whether the connection is another one by now."""
-        try:
-            await asyncio.wait_for(self._changed.wait(), _LOOK_SECONDS)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._changed.wait()
         self._changed.clear()
 
     async def _ask(self) -> None:
@@ -171,24 +173,21 @@ class Inbox:
     def _end_pull(self, headers: dict[str, str]) -> None:
         """A status: this many messages of a pull will not come, or none of any."""
         status, description = headers.get("Status", ""), headers.get("Description", "")
-        if status in _GONE or description in _GONE:
-            self._broken = True
         left = headers.get("Nats-Pending-Messages", "")
         self._asked = max(0, self._asked - int(left)) if left.isascii() and left.isdigit() else 0
-        if not self._broken and status == "409" and "MaxBytes" not in description:
+        if status not in _ORDINARY and _BYTES_REACHED not in description:
             _log.warning("the broker ended a pull", status=status, description=description)
+            self._broken = True
 
     async def _repair(self) -> None:
-        """The stream or its consumer is gone: make them again, and wait longer each time that it fails."""
-        _log.warning("stream or consumer is gone, making it again", retry_seconds=self._backoff)
+        """Stream or consumer may be gone: make them again, and wait longer each time that it fails."""
         try:
             await ensure_stream(self._connection)
             self._broken = False
             self._asked = 0
         except LedgerError as error:
-            _log.error("stream not made", error=str(error))
+            _log.error("stream not made, trying again", error=str(error), retry_seconds=self._backoff)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._backoff):
+                await self._stop.wait()
         self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)
-        try:
-            await asyncio.wait_for(self._stop.wait(), self._backoff)
-        except TimeoutError:
-            return

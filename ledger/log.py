@@ -117,6 +117,16 @@ def read_subject(session: Session, subject: str, *, through: int) -> tuple[Recor
     return tuple(_recorded(row) for row in session.execute(query))
 
 
+def read_run(session: Session, subject: str, run: str) -> tuple[tuple[str, int, str], ...]:
+    """Id, position and payload of the facts whose ids were made from a run key (`<run>.…`), in the order of ids."""
+    query = (
+        select(events.c.id, events.c.position, events.c.payload)
+        .where(events.c.subject == subject, events.c.id >= f"{run}.", events.c.id < f"{run}/")
+        .order_by(events.c.id)
+    )
+    return tuple((id_, position, payload) for id_, position, payload in session.execute(query))
+
+
 def read_kind(session: Session, kind: str, *, after: int = 0, through: int) -> Iterator[Recorded]:
     """The facts of all subjects of one kind (`market`, `actions`) between two positions, in no particular order."""
     query = _select().where(

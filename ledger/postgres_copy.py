@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 
 def write(
@@ -18,7 +18,7 @@ def write(
 
     Shape: values in the order of `columns`, as psycopg adapts them to `types`.
 
-    Raises: sqlalchemy.exc.IntegrityError where a key stands already.
+    Raises: sqlalchemy.exc.IntegrityError where a key stands already, its other DBAPIErrors as any statement.
     """
     names = ", ".join(f'"{column}"' for column in columns)
     with _copying(connection, f"{table} ({names})") as copy:
@@ -47,7 +47,7 @@ def encode(connection: Connection, types: Sequence[str], rows: Iterable[Sequence
 def write_encoded(connection: Connection, target: str, encoded: bytes) -> None:
     """Write rows in COPY's binary form into a qualified table with its columns, in the connection's transaction.
 
-    Raises: sqlalchemy.exc.IntegrityError where a key stands already.
+    Raises: sqlalchemy.exc.IntegrityError where a key stands already, its other DBAPIErrors as any statement.
     """
     with _copying(connection, target) as copy:
         copy.write(encoded)
@@ -61,8 +61,10 @@ def _copying(connection: Connection, target: str) -> Iterator[Any]:
     try:
         with cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)") as copy:
             yield copy
-    except psycopg.errors.IntegrityError as error:
-        raise IntegrityError(f"COPY {target}", None, error) from error
+    except psycopg.Error as error:
+        raise DBAPIError.instance(
+            f"COPY {target}", None, error, psycopg.Error, hide_parameters=True, dialect=connection.dialect
+        ) from error
     finally:
         cursor.close()
 

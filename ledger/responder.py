@@ -1,16 +1,20 @@
 """Bots' questions: what they ask on `ledger.queries.<kind>.<name>`, answered once the books know enough.
 
-{"query": "portfolio", "position": 4711, "timeout_seconds": 5}  →  the portfolio, complete up to that position
-                                                        or  →  {"error": "…", "reason": "unknown"}
+    {"query": "portfolio", "position": 4711, "timeout_seconds": 5}  →  the portfolio, complete up to that position
+    {"query": "recorded", "run": "2026-01-05T15:30"}                →  {"facts": [{"id", "position", "payload"}, …]}
+    anything else, or no answer in time                             →  {"error": "…", "reason": "unknown"}
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 from nats import errors
@@ -19,6 +23,7 @@ from nats.aio.msg import Msg
 from ledger.broker import QUERIES_PREFIX
 from ledger.connection import Connection
 from ledger.errors import Refused, UnknownName
+from ledger.fields import EXPECTED, RUN_PATTERN
 from ledger.messages import check_subject
 
 QUEUE = "ledger"
@@ -28,9 +33,10 @@ _QUESTION_BYTES = 4096
 _AT_ONCE = 256
 _THREADS = 4
 _LOOK_SECONDS = 0.25
+_RUN = re.compile(RUN_PATTERN[:-1] + r"\Z")
 _log = structlog.get_logger(__name__)
 
-Answer = Callable[[str, int], dict[str, object] | None]
+Reply = dict[str, object]
 
 
 class Progress:
@@ -57,15 +63,20 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a bot asks: its portfolio, complete up to a position of the log."""
+    """What a bot asks: its portfolio, complete up to a position of the log, or what is recorded of one of its runs."""
 
     bot: str
-    position: int
-    timeout_seconds: float
+    query: Literal["portfolio", "recorded"]
+    position: int = 0
+    run: str = ""
+    timeout_seconds: float = TIMEOUT_SECONDS
+
+
+Answer = Callable[[Question], Reply | None]
 
 
 class Responder:
-    """Answers questions; `answer(bot, position)` gives the portfolio, None while the books are behind.
+    """Answers questions; `answer` gives None while the books are behind what is asked for.
 
     `answer` is called in a thread, and raises UnknownName where there is no such bot.
     """
@@ -113,12 +124,12 @@ class Responder:
         await self._reply(message, reply)
 
     async def _wait(self, question: Question) -> dict[str, object]:
-        """The portfolio, as soon as the books are complete up to the position."""
+        """The answer, as soon as the books are complete up to the position."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + question.timeout_seconds
         while True:
             moved = self._progress.next
-            found = await loop.run_in_executor(self._threads, self._answer, question.bot, question.position)
+            found = await loop.run_in_executor(self._threads, self._answer, question)
             if found is not None:
                 return found
             left = deadline - loop.time()
@@ -149,22 +160,34 @@ def read_question(subject: str, data: bytes) -> Question:
         fields = json.loads(data) if len(data) <= _QUESTION_BYTES else None
     except (ValueError, RecursionError) as error:
         raise Refused("message", "is not JSON") from error
-    if not isinstance(fields, dict) or fields.get("query") != "portfolio":
-        raise Refused("query", 'must be "portfolio"')
+    if not isinstance(fields, dict):
+        raise Refused("message", "must be a JSON object")
+    match fields.get("query"):
+        case "portfolio":
+            return _portfolio_question(name.partition(".")[2], fields)
+        case "recorded":
+            run = fields.get("run")
+            if not isinstance(run, str) or not _RUN.match(run):
+                raise Refused("run", f"must be {EXPECTED[RUN_PATTERN]}")
+            return Question(name.partition(".")[2], "recorded", run=run)
+        case _:
+            raise Refused("query", 'must be "portfolio" or "recorded"')
+
+
+def _portfolio_question(bot: str, fields: dict[str, object]) -> Question:
     position = fields.get("position", 0)
     if type(position) is not int or not 0 <= position < 2**63:
         raise Refused("position", "must be a position of the log, or 0")
     seconds = fields.get("timeout_seconds", TIMEOUT_SECONDS)
-    if type(seconds) not in (int, float) or not 0 <= seconds <= MAX_TIMEOUT_SECONDS:
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= MAX_TIMEOUT_SECONDS:
         raise Refused("timeout_seconds", f"must be a number from 0 to {MAX_TIMEOUT_SECONDS:g}")
-    return Question(name.partition(".")[2], position, float(seconds))
+    return Question(bot, "portfolio", position=position, timeout_seconds=float(seconds))
 
 
 async def _until(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _failure(problem: str, reason: str) -> dict[str, object]:

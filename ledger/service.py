@@ -24,12 +24,13 @@ from nats import errors
 
 from ledger.broker import ensure_stream, make_room
 from ledger.connection import Connection, close, connect
-from ledger.database import get_db_session
+from ledger.database import get_db_session, get_log_session
 from ledger.errors import LedgerError, Unreachable
 from ledger.follower import Follower
 from ledger.intake import run_intake
+from ledger.log import read_run
 from ledger.premises import House, prepared
-from ledger.responder import Progress, Responder
+from ledger.responder import Answer, Progress, Question, Reply, Responder
 from ledger.settings import Database, Settings
 from projections import queries
 
@@ -190,10 +191,15 @@ async def _keep_house(connection: Connection, house: House) -> None:
         await asyncio.sleep(_HOUSE_SECONDS)
 
 
-def _answerer(database: Database) -> Callable[[str, int], dict[str, object] | None]:
-    def answer(bot: str, position: int) -> dict[str, object] | None:
+def _answerer(database: Database) -> Answer:
+    def answer(question: Question) -> Reply | None:
+        if question.query == "recorded":
+            with get_log_session(database) as session:
+                facts = read_run(session, f"bots.{question.bot}", question.run)
+            return {"facts": [{"id": id_, "position": position, "payload": text} for id_, position, text in facts]}
         with get_db_session(database) as session:
-            return queries.portfolio(session, bot) if queries.knows(session, bot, position) else None
+            known = queries.knows(session, question.bot, question.position)
+            return queries.portfolio(session, question.bot) if known else None
 
     return answer
 

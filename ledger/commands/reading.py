@@ -17,13 +17,12 @@ from projections import queries
 
 _BOTS = (
     Column("name", "bot"),
-    Column("worth", "worth", "number"),
-    Column("base_currency", "in"),
+    Column("money", "worth", "number"),
     Column("percent", "return", "profit"),
+    Column("realised", "realised", "profit"),
+    Column("unrealised", "unrealised", "profit"),
     Column("trades", "trades", "number"),
-    Column("runs", "runs", "number"),
-    Column("ended", "last run (UTC)", "time"),
-    Column("well", "well"),
+    Column("ended", "last run"),
 )
 _TRADES = (
     Column("timestamp", "time (UTC)", "time"),
@@ -56,7 +55,7 @@ _WORTH = (
 @json_flag
 @with_settings()
 def bots(settings: Settings, *, as_json: bool) -> None:
-    """Every bot at a glance: worth, return on what was put in, trades, runs."""
+    """Every bot at a glance: worth, return on what was put in, profit, trades, last run; exact with --json."""
     with reading_books(settings.database) as session:
         rows = queries.fleet(session)
         show(rows if as_json else _glances(rows), _BOTS, as_json=as_json, nothing="no bots yet")
@@ -98,8 +97,15 @@ def worth(settings: Settings, *, bot: str, as_json: bool) -> None:
 
 def _glances(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for row in rows:
-        last = row["last_run"] or {}
-        yield {**row, "percent": _percent(row["return"]), "ended": last.get("start_time"), "well": last.get("success")}
+        last, base = row["last_run"], row["base_currency"]
+        yield {
+            **row,
+            "money": f"{Decimal(row['worth']):.2f} {base}",
+            "percent": _percent(row["return"]),
+            "realised": _rounded(row["realised_profit"], base),
+            "unrealised": _rounded(row["unrealised_profit"], base),
+            "ended": last and last["start_time"][:10] + ("" if last["success"] else ", failed"),
+        }
 
 
 def _sides(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -110,6 +116,12 @@ def _sides(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def _days(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for row in rows:
         yield {**row, "day": row["date"][:10], "net_flow": "" if row["net_flow"] == "0" else row["net_flow"]}
+
+
+def _rounded(amounts: dict[str, str], base: str) -> str:
+    """Amounts by currency with two decimals, for the eye; the base currency goes without saying."""
+    told = [f"{Decimal(text):.2f}" + ("" if name == base else f" {name}") for name, text in amounts.items()]
+    return ", ".join(told)
 
 
 def _percent(share: str | None) -> str | None:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ledger.commands.main import cli
 from ledger.database import get_db_session
 from ledger.demo.trading import Mishaps, trade_through
-from ledger.errors import SetupError, Unreachable
+from ledger.errors import LedgerError, SetupError, Unreachable
 from ledger.service import running_service
 from ledger.settings import Database, Settings
 from projections import queries
@@ -68,4 +68,6 @@ def _show(arguments: list[str], database: Database, console: Console) -> None:
     assert directory is not None
     shown = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
     console.print(f"\n[bold]$ botledger {' '.join(arguments)} --data-dir {shown}[/bold]")
-    cli.main([*arguments, "--data-dir", str(directory)], standalone_mode=False)
+    failed = cli.main([*arguments, "--data-dir", str(directory)], standalone_mode=False)
+    if failed:
+        raise LedgerError(f"botledger {' '.join(arguments)} ended with exit code {failed}")

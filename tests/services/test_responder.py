@@ -89,3 +89,16 @@ async def _ask(bot: Desk, question: dict[str, Any], *, kind: str = "bots", name:
     message = await bot.connection.request(f"ledger.queries.{kind}.{name}", data, timeout=10)
     found: dict[str, Any] = json.loads(message.data)
     return found
+
+
+def test_a_bot_is_told_what_earlier_attempts_of_its_run_have_booked(broker: NatsServer, database: Database) -> None:
+    async def scenario(bot: Desk) -> None:
+        mine = (await bot.ask(trade("2026-01-05T15.30.QQQ.0001-buy", quantity="1", price="100"))).position
+        await bot.ask(trade("2026-01-05T15.300.QQQ.0001-buy", quantity="1", price="100"))
+        await bot.ask(trade("other", quantity="1", price="100"))
+        [fact] = (await _ask(bot, {"query": "recorded", "run": "2026-01-05T15.30"}))["facts"]
+        assert (fact["id"], fact["position"]) == ("2026-01-05T15.30.QQQ.0001-buy", mine)
+        assert json.loads(fact["payload"])["price"] == "100"
+        assert (await _ask(bot, {"query": "recorded", "run": "no run'"}))["reason"] == "malformed"
+
+    _with_service(broker, database, scenario)
