@@ -77,6 +77,11 @@ def share(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     return quotient.quantize(_QUANTUM, decimal.ROUND_HALF_EVEN, _WIDE)
 
 
+def product(one: Decimal, other: Decimal) -> Decimal:
+    """`one × other`, exact whatever block it is in: for values that are kept and used in several blocks."""
+    return _WIDE.multiply(one, other)
+
+
 def plain(amount: Decimal) -> str:
     """The one text form of an amount: no exponent, no trailing zeros, no minus before zero."""
     text = format(amount, "f")

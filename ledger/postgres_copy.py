@@ -30,7 +30,7 @@ def write(
 def encode(connection: Connection, types: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """The rows in COPY's binary form; nothing is sent, the connection only lends its adapters."""
     from psycopg import Copy  # only here: the driver is an extra
-    from psycopg.copy import FileWriter
+    from psycopg.copy import FileWriter  # only here: the driver is an extra
 
     encoded = io.BytesIO()
     cursor: Any = connection.connection.cursor()

@@ -1,37 +1,29 @@
 """Pure: one bot's cash, lots and runs, folded fact by fact in the total order.
 
 A book is a function of the bot's own facts and of the market's splits and dividends. It emits what each
-fact puts into the tables as `entries`, and remembers each day on which cash or holdings changed in `days`.
+fact puts into the tables as `entries`, and remembers each day on which cash or holdings changed in `days`; `flows` are
+those of the day `changed_on`, which is not in `days` yet. How facts are entered stands in `bookkeeping`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from ledger.amounts import ZERO, plain
+from ledger.amounts import ZERO
 from ledger.events import (
-    BarsPublished,
     BotRegistered,
-    CashDeposited,
-    CashWithdrawn,
-    ChargeApplied,
     CostBasis,
-    DividendDeclared,
     OrderKey,
     Recorded,
     RunFinished,
-    RunStarted,
-    SharesSplit,
-    TradeExecuted,
 )
-from projections.lots import Fill, Lot, add_lot, apply_fill, apply_split
+from projections.lots import Lot
 from projections.rows import FlagRow, MatchRow, MovementRow, RunRow, TradeRow
 
-FUTURE = timedelta(days=1)
 LotKey = tuple[str, str]
 
 
@@ -104,8 +96,8 @@ class Book:
     applied: OrderKey | None = None
     days: list[BookDay] = field(default_factory=list)
     entries: Entries = field(default_factory=Entries)
-    _flows: list[Flow] = field(default_factory=list)
-    _changed_on: int = 0
+    flows: list[Flow] = field(default_factory=list)
+    changed_on: int = 0
 
     @property
     def terms(self) -> BotRegistered | None:
@@ -134,42 +126,6 @@ def first_registration(facts: Iterable[Recorded]) -> Recorded | None:
     """The registration that counts: the first in the total order."""
     found = [fact for fact in facts if isinstance(fact.event, BotRegistered)]
     return min(found, key=lambda fact: fact.order, default=None)
-
-
-def apply(book: Book, fact: Recorded) -> None:
-    """Carry a book forward by the next fact in the total order: the bot's own, or a split or dividend."""
-    event = fact.event
-    moved = len(book.entries.movements)
-    match event:
-        case SharesSplit():
-            if not _split(book, event):
-                return
-        case DividendDeclared():
-            if not _dividend(book, fact, event):
-                return
-        case BarsPublished():
-            raise AssertionError("bars are the market's, not a book's")
-        case _:
-            _own(book, fact)
-    _flag_overdrawn(book, fact, book.entries.movements[moved:])
-    book.applied = fact.order
-
-
-def close_day(book: Book) -> None:
-    """Put the day on which the book changed last into `days`; it may be put there again when more comes."""
-    if not book._changed_on:
-        return
-    day = BookDay(
-        day=book._changed_on,
-        cash=dict(book.cash),
-        holdings={symbol: quantity for symbol, quantity in book.holdings.items() if quantity},
-        own_prices=dict(book.own_prices),
-        flows=tuple(book._flows),
-    )
-    if book.days and book.days[-1].day == day.day:
-        book.days[-1] = day
-    else:
-        book.days.append(day)
 
 
 def run_row(book: Book, key: str) -> RunRow:
@@ -203,179 +159,3 @@ def portfolio(cash: dict[str, Decimal], holdings: dict[str, Decimal], base_curre
     found = {name: amount for name, amount in both.items() if amount}
     found.setdefault(base_currency, ZERO)
     return found
-
-
-def _own(book: Book, fact: Recorded) -> None:
-    _notice(book, fact)
-    event = fact.event
-    match event:
-        case TradeExecuted():
-            _trade(book, fact, event)
-        case BotRegistered():
-            _register(book, fact, event)
-        case CashDeposited():
-            _flow(book, Flow(event.currency, event.amount, event.at, is_cash=True))
-            _move(book, fact, "deposit", event.currency, event.amount)
-        case CashWithdrawn():
-            _flow(book, Flow(event.currency, -event.amount, event.at, is_cash=True))
-            _move(book, fact, "withdrawal", event.currency, -event.amount)
-        case ChargeApplied():
-            _move(book, fact, "charge", event.currency, -event.amount)
-        case RunStarted():
-            run = book.runs.setdefault(event.run, Run())
-            run.started = run.started or fact
-            run.attempts += 1
-            book.entries.runs[event.run] = event.at
-        case RunFinished():
-            book.runs.setdefault(event.run, Run()).finished = fact
-            book.entries.runs[event.run] = event.at
-
-
-def _notice(book: Book, fact: Recorded) -> None:
-    """What a fact says by being there at all."""
-    if book.first is None:
-        book.first = fact
-        if book.registration is None:
-            _flag(book, fact, "unregistered", "", "no bot_registered is known: the books start from nothing")
-    book.last = fact
-    if fact.event.at - fact.recorded_at > FUTURE:
-        _flag(book, fact, "future_date", "", f"dated {fact.event.at - fact.recorded_at} after it was recorded")
-
-
-def _register(book: Book, fact: Recorded, event: BotRegistered) -> None:
-    if event.description is not None:
-        book.description = event.description
-    if fact is not book.registration:
-        assert book.terms is not None
-        other = _contradictions(book.terms, event)
-        if other:
-            _flag(book, fact, "registered_twice", "", f"says otherwise than the first: {', '.join(other)}")
-        return
-    for currency, amount in event.opening_cash().items():
-        if amount:
-            _flow(book, Flow(currency, amount, event.at, is_cash=True))
-            _move(book, fact, "opening", currency, amount)
-    for symbol, holding in (event.holdings or {}).items():
-        _touch(book, event.at)
-        lots = book.lots.setdefault((symbol, holding.currency), [])
-        add_lot(lots, Lot(fact.position, event.at, holding.quantity, holding.cost), book.cost_basis)
-        book.holdings[symbol] = book.holdings.get(symbol, ZERO) + holding.quantity
-        _flow(book, Flow(symbol, holding.quantity, event.at, is_cash=False))
-
-
-def _contradictions(first: BotRegistered, later: BotRegistered) -> list[str]:
-    """The fields in which a later registration says something else than what counts; silence says nothing."""
-    said = later.model_fields_set - {"id", "at", "type", "v", "ext", "description"}
-    found = [name for name in said - {"opening"} if getattr(later, name) != getattr(first, name)]
-    if "opening" in said and later.opening_cash() != first.opening_cash():
-        found.append("opening")
-    return sorted(found)
-
-
-def _trade(book: Book, fact: Recorded, event: TradeExecuted) -> None:
-    _touch(book, event.at)
-    own_fee = event.fee if event.fee_currency in (None, event.currency) else ZERO
-    signed = event.quantity if event.side == "buy" else -event.quantity
-    fill = Fill(fact.position, event.at, signed, event.price, own_fee)
-    lots = book.lots.setdefault((event.symbol, event.currency), [])
-    matches = apply_fill(lots, fill, book.cost_basis)
-    book.holdings[event.symbol] = book.holdings.get(event.symbol, ZERO) + signed
-    book.own_prices[event.symbol] = OwnPrice(event.at, event.price, event.currency)
-    profit = sum((match.profit for match in matches), ZERO) if matches else None
-    if profit is not None:
-        book.realised[event.currency] = book.realised.get(event.currency, ZERO) + profit
-    value = signed * event.price
-    _emit_trade(book, fact, event, profit=profit, proceeds=-value - own_fee)
-    for match in matches:
-        book.entries.matches.append(
-            MatchRow(book.name, event.at, fact.position, match.opened_by, event.symbol, event.currency, *match[1:])
-        )
-    _move(book, fact, "purchase" if event.side == "buy" else "sale", event.currency, -value)
-    _fee(book, fact, event)
-    allowed = book.terms is not None and book.terms.allow_short
-    if not allowed and lots and lots[-1].quantity < 0 and event.side == "sell":
-        _flag(book, fact, "oversold", event.symbol, f"{plain(-lots[-1].quantity)} more sold than held")
-
-
-def _emit_trade(book: Book, fact: Recorded, event: TradeExecuted, *, profit: Decimal | None, proceeds: Decimal) -> None:
-    book.entries.trades.append(
-        TradeRow(
-            fact.position,
-            book.name,
-            event.symbol,
-            event.side == "buy",
-            event.quantity,
-            event.price,
-            event.at,
-            profit,
-            proceeds,
-            event.fee,
-            event.currency,
-            event.id,
-            event.run,
-        )
-    )
-
-
-def _fee(book: Book, fact: Recorded, event: TradeExecuted) -> None:
-    currency = event.fee_currency or event.currency
-    book.fees[currency] = book.fees.get(currency, ZERO) + event.fee
-    _move(book, fact, "fee", currency, -event.fee)
-
-
-def _split(book: Book, event: SharesSplit) -> bool:
-    """Whether the split changed anything."""
-    concerned = [
-        lots for (symbol, _), lots in book.lots.items() if symbol == event.symbol and any(lot.quantity for lot in lots)
-    ]
-    if not concerned or event.new == event.old:
-        return False
-    _touch(book, event.at)
-    for lots in concerned:
-        apply_split(lots, new=event.new, old=event.old)
-    book.holdings[event.symbol] = sum((lot.quantity for lots in concerned for lot in lots), ZERO)
-    return True
-
-
-def _dividend(book: Book, fact: Recorded, event: DividendDeclared) -> bool:
-    """Whether anything was held just before; short holders pay."""
-    amount = book.holdings.get(event.symbol, ZERO) * event.per_share
-    if not amount:
-        return False
-    _move(book, fact, "dividend", event.currency, amount)
-    return True
-
-
-def _move(book: Book, fact: Recorded, kind: str, currency: str, amount: Decimal) -> None:
-    if not amount:
-        return
-    at = fact.event.at
-    _touch(book, at)
-    book.cash[currency] = book.cash.get(currency, ZERO) + amount
-    book.entries.movements.append(MovementRow(book.name, at, fact.position, kind, currency, amount))
-
-
-def _flag_overdrawn(book: Book, fact: Recorded, movements: list[MovementRow]) -> None:
-    """Flag the fact that takes a currency below zero, once all that it moved is counted."""
-    for currency in {movement.currency for movement in movements}:
-        after = book.cash[currency]
-        if after < 0 <= after - sum((move.amount for move in movements if move.currency == currency), ZERO):
-            _flag(book, fact, "overdrawn", currency, f"{plain(after)} {currency}")
-
-
-def _flag(book: Book, fact: Recorded, kind: str, symbol: str, detail: str) -> None:
-    book.entries.flags.append(FlagRow(kind, fact.position, symbol, book.name, fact.event.at, detail))
-
-
-def _flow(book: Book, flow: Flow) -> None:
-    _touch(book, flow.at)
-    book._flows.append(flow)
-
-
-def _touch(book: Book, at: datetime) -> None:
-    """Something is about to change on this day: the day before is complete."""
-    day = at.toordinal()
-    if day != book._changed_on:
-        close_day(book)
-        book._changed_on = day
-        book._flows.clear()

@@ -11,8 +11,10 @@ from decimal import Inexact
 
 from ledger.amounts import exact, rounded
 from ledger.events import Recorded
-from projections.book import Book, Entries, apply, close_day, first_registration, run_row
-from projections.market import Market, start_of
+from projections.book import Book, Entries, first_registration, run_row
+from projections.bookkeeping import apply, close_day
+from projections.days import start_of
+from projections.market import Market
 from projections.rows import (
     BotRow,
     FlagRow,

@@ -97,8 +97,13 @@ def publish(database: Database, number: int) -> None:
                 _swap_views(connection, database, number)
             return
         except OperationalError as error:
-            if "lock timeout" not in str(error.orig) or attempt == _SWAP_ATTEMPTS - 1:
+            if not _is_lock_timeout(error):
                 raise
+            if attempt == _SWAP_ATTEMPTS - 1:
+                raise SetupError(
+                    f"readers of {database.books_schema}.bots and its like hold up the new books in {database}: "
+                    "let them end, then rebuild"
+                ) from error
 
 
 def ensure_books(database: Database) -> int:
@@ -130,8 +135,7 @@ def _clear(database: Database, live: int | None) -> int:
         numbers = list(connection.scalars(text(f"SELECT number FROM {POINTER} ORDER BY number")))
         for number in numbers:
             if number != live:
-                connection.execute(text(f"DROP SCHEMA IF EXISTS books_{number} CASCADE"))
-                connection.execute(text(f"DELETE FROM {POINTER} WHERE number = :number"), {"number": number})
+                _drop(connection, number)
         following: int = max([*numbers, 0]) + 1
         connection.execute(
             text(f"INSERT INTO {POINTER} VALUES (:number, :version, false)"),
@@ -140,6 +144,22 @@ def _clear(database: Database, live: int | None) -> int:
         connection.execute(text(f"DROP SCHEMA IF EXISTS books_{following} CASCADE"))
         connection.execute(text(f"CREATE SCHEMA books_{following}"))
     return following
+
+
+def _drop(connection: Connection, number: int) -> None:
+    """Remove a generation, unless a reader still has it open: then the next rebuild does."""
+    try:
+        with connection.begin_nested():
+            connection.execute(text(f"SET LOCAL lock_timeout = '{_SWAP_LOCK_MILLISECONDS}ms'"))
+            connection.execute(text(f"DROP SCHEMA IF EXISTS books_{number} CASCADE"))
+            connection.execute(text(f"DELETE FROM {POINTER} WHERE number = :number"), {"number": number})
+    except OperationalError as error:
+        if not _is_lock_timeout(error):
+            raise
+
+
+def _is_lock_timeout(error: OperationalError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == "55P03"
 
 
 def _clear_files(database: Database, live: int | None) -> int:

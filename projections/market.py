@@ -9,21 +9,17 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from typing import NamedTuple
 
-from ledger.amounts import ONE, share
+from ledger.amounts import ONE, product, share
 from ledger.events import Bar, BarsPublished, DividendDeclared, OrderKey, Recorded, SharesSplit
 from ledger.fields import interval_length
-from projections.rows import FlagRow
+from projections.days import DAY, LAST_MOMENT, end_of, ending_day
+from projections.disputes import ActionKey, Dispute, dispute
 
-DAY = timedelta(days=1)
 RATE_SUFFIX = "=X"
-_LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
-_TICK = timedelta(microseconds=1)
-_DAYS_KEPT = 16_384
 
 
 class Price(NamedTuple):
@@ -77,19 +73,6 @@ class Effect:
     is_action: bool
 
 
-ActionKey = tuple[str, datetime, str]
-"""One split or dividend, whoever reports it: symbol, moment, `split` or the dividend's currency."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dispute:
-    """What is flagged of the reports of one split or dividend; the flags at `positions` are replaced by it."""
-
-    key: ActionKey
-    positions: tuple[int, ...]
-    flag: FlagRow | None
-
-
 class Market:
     """Everything that market facts say, ready to be asked for a day's price or rate."""
 
@@ -129,7 +112,7 @@ class Market:
             action.event for action in self._actions[event.symbol] if isinstance(action.event, SharesSplit)
         ]
         self._forget(event.symbol)
-        return Effect(event.symbol, self._reach(event), is_action=True), _dispute(key, reports)
+        return Effect(event.symbol, self._reach(event), is_action=True), dispute(key, reports)
 
     def actions(self, symbols: Iterable[str], *, after: OrderKey | None) -> list[Recorded]:
         """The splits and dividends that stand for these symbols, in the total order, behind a place in it."""
@@ -178,7 +161,7 @@ class Market:
         rate = self.rate(currency, base, day)
         if rate is None:
             return Mark(None, amount, currency, at, at, came)
-        return Mark(amount * rate.amount, amount, currency, at, min(at, rate.at), max(came, rate.day))
+        return Mark(product(amount, rate.amount), amount, currency, at, min(at, rate.at), max(came, rate.day))
 
     def rate(self, currency: str, base: str, day: int) -> Rate | None:
         """The rate at the end of a day: the bare close of the pair or one over the inverse's, the newer."""
@@ -248,7 +231,7 @@ class Market:
         Revisions only replace a bar by one that ends at the same moment, so the greatest of all versions
         ever seen is enough, and no bar has to be kept.
         """
-        end = _LAST_MOMENT if _LAST_MOMENT - bar.start < length else bar.start + length
+        end = LAST_MOMENT if LAST_MOMENT - bar.start < length else bar.start + length
         day = ending_day(end)
         unit_time = max(bar.start, event.adjusted_through or bar.start)
         close = _Close(end, length, order, bar.close, event.currency, unit_time)
@@ -275,46 +258,5 @@ class Marks(dict[int, Mark | None]):
         return found
 
 
-def ending_day(end: datetime) -> int:
-    """The day in which a bar ends: the end belongs to the day before it where it is midnight."""
-    return (end - _TICK).toordinal()
-
-
-@lru_cache(maxsize=_DAYS_KEPT)
-def end_of(day: int) -> datetime:
-    """The moment at which a day is valued: 00:00Z of the next one (on the last day of year 9999 its last moment)."""
-    if day >= _LAST_MOMENT.toordinal():
-        return _LAST_MOMENT
-    return datetime.fromordinal(day + 1).replace(tzinfo=UTC)
-
-
-@lru_cache(maxsize=_DAYS_KEPT)
-def start_of(day: int) -> datetime:
-    """00:00Z of a day."""
-    return datetime.fromordinal(day).replace(tzinfo=UTC)
-
-
 def _order(fact: Recorded) -> OrderKey:
     return fact.order
-
-
-def _dispute(key: ActionKey, reports: Sequence[Recorded]) -> Dispute:
-    standing = reports[-1]
-    positions = tuple(report.position for report in reports)
-    told = {_told(report.event) for report in reports}
-    if len(told) == 1:
-        return Dispute(key, positions, None)
-    event = standing.event
-    assert isinstance(event, SharesSplit | DividendDeclared)
-    detail = f"{len(reports)} reports differ: {', '.join(sorted(told))}; this one stands"
-    return Dispute(key, positions, FlagRow("disputed", standing.position, event.symbol, None, event.at, detail))
-
-
-def _told(event: object) -> str:
-    match event:
-        case SharesSplit():
-            return f"{event.new}:{event.old}"
-        case DividendDeclared():
-            return format(event.per_share.normalize(), "f")
-        case _:
-            raise AssertionError(event)

@@ -9,8 +9,9 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from ledger.events import BarsPublished, DividendDeclared, Recorded, SharesSplit
-from projections.book import FUTURE
-from projections.market import ActionKey, Dispute, Effect, Market
+from projections.bookkeeping import FUTURE
+from projections.disputes import ActionKey, Dispute
+from projections.market import Effect, Market
 from projections.rows import BarRow, FlagRow
 from projections.tables import Flag, HistoricData, table
 from projections.writer import books_schema, insert_rows, upsert_rows

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from projections.days import start_of
 from projections.folding import BotRows
-from projections.market import start_of
 from projections.standing_rows import Change
 from projections.tables import (
     Base,

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from ledger.amounts import ZERO
 from projections.book import BookDay, Flow, OwnPrice, portfolio
-from projections.market import RATE_SUFFIX, Mark, Market, Price, end_of, start_of
+from projections.days import end_of, start_of
+from projections.market import RATE_SUFFIX, Mark, Market, Price
 from projections.rows import WorthRow
 
 _NOTHING = BookDay(0, {}, {}, {}, ())

@@ -163,7 +163,7 @@ def test_a_dividend_is_paid_on_the_shares_after_a_split_of_its_instant_to_who_he
     assert tables["bots"][0]["portfolio"] == {"USD": Decimal("9570.3"), "QQQ": Decimal(8)}
 
 
-def test_of_two_splits_of_one_moment_the_last_in_order_stands_and_the_other_is_flagged() -> None:
+def test_of_two_splits_of_one_moment_the_last_in_order_stands_and_is_flagged() -> None:
     tables = books_of(
         registered(),
         bought("2026-01-06", "1", "90"),
@@ -171,9 +171,7 @@ def test_of_two_splits_of_one_moment_the_last_in_order_stands_and_the_other_is_f
         split("2026-01-08", 3, 1, source="actions.exchange"),
     )
     assert column(tables["lots"], "quantity") == money("2")
-    assert column(tables["flags"], "kind", "fact") == [
-        ("superseded", ("actions.exchange", "split.2026-01-08T00:00:00Z"))
-    ]
+    assert column(tables["flags"], "kind", "fact") == [("disputed", ("actions.vendor", "split.2026-01-08T00:00:00Z"))]
 
 
 def test_a_day_has_a_row_where_something_changed_or_a_used_price_came_in() -> None:

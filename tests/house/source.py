@@ -18,8 +18,15 @@ PURE = (
     "ledger.messages",
     "ledger.refusals",
     "projections.book",
+    "projections.bookkeeping",
+    "projections.days",
+    "projections.disputes",
+    "projections.folding",
     "projections.lots",
     "projections.market",
+    "projections.rows",
+    "projections.standing",
+    "projections.standing_rows",
     "projections.worth",
 )
 Function = ast.FunctionDef | ast.AsyncFunctionDef
