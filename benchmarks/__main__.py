@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import NoReturn
 
 import structlog
 
 from benchmarks.appending import measure_append
+from benchmarks.idle import measure_help, measure_idle
 from benchmarks.rebuilding import FACTS, measure_rebuild
 from benchmarks.report import Report
 from benchmarks.stage import POSTGRES, SQLITE, Stage, open_stage
@@ -23,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, then print the table and whether the targets are met."""
     options = _parser().parse_args(arguments)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    signal.signal(signal.SIGTERM, _leave)
     report = Report()
     with open_stage(kinds=options.on or (SQLITE, POSTGRES), postgres_url=options.postgres) as stage:
         for part in options.parts or PARTS:
@@ -30,10 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report.write(TARGETS)
 
 
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """End as after Ctrl-C, so that servers and files go as well."""
+    raise SystemExit(128 + number)
+
+
 PARTS: dict[str, Measure] = {
     "append": lambda stage, report, options: measure_append(stage, report, rounds=options.rounds),
     "wire": lambda stage, report, options: measure_wire(stage, report, rounds=min(options.rounds, ROUNDS_ON_THE_WIRE)),
     "rebuild": lambda stage, report, options: measure_rebuild(stage, report, sizes=tuple(options.facts)),
+    "idle": lambda stage, report, options: measure_idle(stage, report),
+    "help": lambda stage, report, options: measure_help(stage, report),
 }
 
 

@@ -16,7 +16,7 @@ import sys
 
 import structlog
 
-from benchmarks.stage import find_database
+from benchmarks.place import find_database
 from ledger.broker import ensure_stream
 from ledger.connection import Connection, close, connect
 from ledger.inbox import Inbox

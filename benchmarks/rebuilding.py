@@ -13,8 +13,10 @@ from statistics import median
 from benchmarks.bare import read_bare
 from benchmarks.disk import measure_syncs
 from benchmarks.fleet import BOTS, messages
+from benchmarks.memory import watch_until_end
+from benchmarks.place import place_of
 from benchmarks.report import Line, Report, rate, tell
-from benchmarks.stage import Stage, fill, place_of
+from benchmarks.stage import Stage, fill
 from ledger.database import dispose
 from ledger.settings import Database
 
@@ -89,13 +91,13 @@ def _measure(stage: Stage, report: Report, kind: str, database: Database, facts:
 
 def _rebuild(database: Database) -> _Rebuilt:
     """Rebuild in a process of its own, so that its memory is its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.rebuilder", place_of(database)],
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=_TIMEOUT_SECONDS,
-    )
-    return _Rebuilt(**json.loads(done.stdout))
+    command = [sys.executable, "-m", "benchmarks.rebuilder", place_of(database)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        peak = watch_until_end(process, timeout_seconds=_TIMEOUT_SECONDS)
+        assert process.stdout is not None
+        told = process.stdout.read()
+    assert process.returncode == 0, "the rebuild has failed"
+    return _Rebuilt(**json.loads(told), peak_bytes=peak)
 
 
 def _read_bare(database: Database, facts: int) -> float:

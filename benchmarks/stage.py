@@ -86,15 +86,3 @@ def fill(databases: Sequence[Database], messages: Iterable[Message]) -> int:
             assert all(receipt.status == "recorded" for receipt in receipts), "the fleet repeats itself"
         count += len(batch)
     return count
-
-
-def place_of(database: Database) -> str:
-    """Where a ledger is, in one word for another process."""
-    place = database.url if database.directory is None else str(database.directory)
-    assert place is not None
-    return place
-
-
-def find_database(place: str) -> Database:
-    """The ledger at such a place."""
-    return Database(url=place) if "://" in place else Database(directory=Path(place))

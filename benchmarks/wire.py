@@ -18,9 +18,10 @@ from typing import Any
 
 from benchmarks.door import RECORD, SERVE, THROW
 from benchmarks.fleet import live_trades, market_bars
+from benchmarks.place import place_of
 from benchmarks.report import Line, Report, rate
 from benchmarks.rounds import Rates, Turn, take_turns
-from benchmarks.stage import POSTGRES, SQLITE, Stage, fill, place_of
+from benchmarks.stage import POSTGRES, SQLITE, Stage, fill
 from benchmarks.today import mutable_tables
 from ledger.connection import close, connect
 from ledger.database import dispose, get_db_session
@@ -31,14 +32,14 @@ from projections.queries import progress
 from tests.servers import NatsServer, wait_until
 
 BOTS = 10
-FACTS_A_ROUND = 10_000
-TODAY_A_ROUND = 500
-PORTION = 500
+TODAY_A_ROUND = 300
+PORTION = 250
 PATIENCE_SECONDS = 120.0
 BROKERS = {
     "every 2 min": 'jetstream { sync_interval: "2m" }',
     "always": "jetstream { sync_interval: always }",
 }
+FACTS_A_ROUND = {"every 2 min": 8_000, "always": 2_000}
 SHIPPED = {SQLITE: "every 2 min", POSTGRES: "always"}
 """How the broker syncs where it is ours to say: embedded beside SQLite, in compose.yaml beside PostgreSQL."""
 TODAY = "today"
@@ -79,7 +80,7 @@ def _add_lines(report: Report, kind: str, sync: str, rates: Rates) -> None:
 
 
 def _contestants(stage: Stage, stack: ExitStack, kind: str, sync: str, *, rounds: int) -> dict[str, Turn]:
-    spoken = [_by_round(number) for number in range(rounds + 1)]
+    spoken = [_by_round(number, FACTS_A_ROUND[sync]) for number in range(rounds + 1)]
     turns: dict[str, Turn] = {}
     for role in (THROW, RECORD, SERVE):
         directory = stack.enter_context(stage.directory())
@@ -108,21 +109,19 @@ def _contestants(stage: Stage, stack: ExitStack, kind: str, sync: str, *, rounds
     return {**turns, TODAY: book}
 
 
-def _by_round(number: int) -> Spoken:
+def _by_round(number: int, facts: int) -> Spoken:
     """What the bots say in a round: the bot's name and the fields of the fact."""
-    found = live_trades(FACTS_A_ROUND, bots=BOTS, round_=number)
+    found = live_trades(facts, bots=BOTS, round_=number)
     return [(subject.partition(".")[2], json.loads(data)) for subject, data in found]
 
 
 def _publishing(fleet: dict[str, Bot], database: Database, spoken: Sequence[Spoken], *, into_books: bool) -> Turn:
     def publish(number: int) -> int:
         facts = spoken[number]
-        for start in range(0, len(facts), PORTION):
-            portion: dict[str, list[Fields]] = {}
-            for bot, fields in facts[start : start + PORTION]:
-                portion.setdefault(bot, []).append(fields)
-            for name, own in portion.items():
-                fleet[name].publish(own)
+        portion = PORTION * len(fleet)
+        for start in range(0, len(facts), portion):
+            for name, bot in fleet.items():
+                bot.publish([fields for other, fields in facts[start : start + portion] if other == name])
         missing = sum(bot.flush(PATIENCE_SECONDS) for bot in fleet.values())
         assert not missing, f"{missing} facts without receipt"
         if into_books:

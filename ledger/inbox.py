@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -16,6 +15,7 @@ from nats.aio.msg import Msg
 from ledger.broker import CONSUMER, STREAM, ensure_stream
 from ledger.connection import Connection
 from ledger.errors import LedgerError, Unreachable
+from ledger.waiting import wait_for
 
 BATCH_MESSAGES = 1_000
 BATCH_BYTES = 8 * 1024 * 1024
@@ -123,9 +123,7 @@ class Inbox:
 
     async def _wait(self) -> None:
         """Until something has come, or it is time to look whether the connection is another one by now."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_SECONDS):
-                await self._changed.wait()
+        await wait_for(self._changed, seconds=_LOOK_SECONDS)
         self._changed.clear()
 
     async def _ask(self) -> None:
@@ -187,7 +185,5 @@ class Inbox:
             self._asked = 0
         except LedgerError as error:
             _log.error("stream not made, trying again", error=str(error), retry_seconds=self._backoff)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._backoff):
-                await self._stop.wait()
+        await wait_for(self._stop, seconds=self._backoff)
         self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)

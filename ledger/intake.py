@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import structlog
 from nats import errors
@@ -27,6 +26,7 @@ from ledger.inbox import Batch, Inbox
 from ledger.messages import SUBJECT_PREFIX, Fact, check_subject, decode, identity_of
 from ledger.receipts import Receipt, encode_receipts
 from ledger.settings import Database
+from ledger.waiting import wait_for
 
 _SUBJECT_KEPT = 200
 _FIRST_BACKOFF_SECONDS = 0.1
@@ -103,7 +103,7 @@ async def _record_until_done(
             return await asyncio.to_thread(record, database, messages)
         except Exception as error:  # noqa: BLE001 - the outermost loop: no message is given up
             _log.warning("batch not recorded, trying again", error=_one_line(error), retry_seconds=backoff)
-        await _pause(stop, backoff)
+        await wait_for(stop, seconds=backoff)
         backoff = min(backoff * 2, _LAST_BACKOFF_SECONDS)
     return None
 
@@ -171,12 +171,6 @@ def _is_name(subject: str) -> bool:
     except Refused:
         return False
     return True
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
 
 
 def _one_line(error: Exception) -> str:

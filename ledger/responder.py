@@ -1,8 +1,8 @@
 """Bots' questions: what they ask on `ledger.queries.<kind>.<name>`, answered once the books know enough.
 
-    {"query": "portfolio", "position": 4711, "timeout_seconds": 5}  →  the portfolio, complete up to that position
-    {"query": "recorded", "run": "2026-01-05T15:30"}                →  {"facts": [{"id", "position", "payload"}, …]}
-    anything else, or no answer in time                             →  {"error": "…", "reason": "unknown"}
+{"query": "portfolio", "position": 4711, "timeout_seconds": 5}  →  the portfolio, complete up to that position
+{"query": "recorded", "run": "2026-01-05T15:30"}                →  {"facts": [{"id", "position", "payload"}, …]}
+anything else, or no answer in time                             →  {"error": "…", "reason": "unknown"}
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from typing import Literal
 import structlog
 from nats import errors
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from ledger.broker import QUERIES_PREFIX
 from ledger.connection import Connection
 from ledger.errors import Refused, UnknownName
 from ledger.fields import EXPECTED, RUN_PATTERN
 from ledger.messages import check_subject
+from ledger.waiting import end, wait_for
 
 QUEUE = "ledger"
 TIMEOUT_SECONDS = 10.0
@@ -33,6 +35,7 @@ _QUESTION_BYTES = 4096
 _AT_ONCE = 256
 _THREADS = 4
 _LOOK_SECONDS = 0.25
+_END_SECONDS = 1.0
 _RUN = re.compile(RUN_PATTERN[:-1] + r"\Z")
 _log = structlog.get_logger(__name__)
 
@@ -53,7 +56,7 @@ class Progress:
 
     def announce(self) -> None:
         """Called from any thread."""
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # The loop may be closed by now.
             self._loop.call_soon_threadsafe(self._turn)
 
     def _turn(self) -> None:
@@ -85,6 +88,7 @@ class Responder:
         self._connection = connection
         self._answer = answer
         self._progress = progress
+        self._subscription: Subscription | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="query")  # Its own: the door never waits.
 
@@ -94,11 +98,9 @@ class Responder:
 
     async def close(self) -> None:
         """Stop; questions in hand go unanswered."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await end(*self._running, seconds=_END_SECONDS)
         self._threads.shutdown(wait=False, cancel_futures=True)
-        if not self._connection.is_closed:
+        if self._subscription is not None and self._connection.is_connected:
             await self._subscription.unsubscribe()
 
     async def _take(self, message: Msg) -> None:
@@ -136,7 +138,7 @@ class Responder:
             if left <= 0:
                 problem = f"the books have not reached position {question.position} of {question.bot} in time"
                 return _failure(problem, "timeout")
-            await _until(moved, min(left, _LOOK_SECONDS))
+            await wait_for(moved, seconds=min(left, _LOOK_SECONDS))
 
     async def _reply(self, message: Msg, reply: dict[str, object]) -> None:
         try:
@@ -182,12 +184,6 @@ def _portfolio_question(bot: str, fields: dict[str, object]) -> Question:
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= MAX_TIMEOUT_SECONDS:
         raise Refused("timeout_seconds", f"must be a number from 0 to {MAX_TIMEOUT_SECONDS:g}")
     return Question(bot, "portfolio", position=position, timeout_seconds=float(seconds))
-
-
-async def _until(event: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
 
 
 def _failure(problem: str, reason: str) -> dict[str, object]:

@@ -32,12 +32,14 @@ from ledger.log import read_run
 from ledger.premises import House, prepared
 from ledger.responder import Answer, Progress, Question, Reply, Responder
 from ledger.settings import Database, Settings
+from ledger.waiting import end, wait_for
 from projections import queries
 
 GRACE_SECONDS = 3.0
 LAST_SECONDS = 4.5
 READY_SECONDS = 30.0
 _HOUSE_SECONDS = 0.5
+_END_SECONDS = 1.0
 _ROOM_SECONDS = 30.0
 _FIRST_BACKOFF_SECONDS = 0.5
 _LAST_BACKOFF_SECONDS = 5.0
@@ -108,11 +110,9 @@ async def _run(house: House, *, stop: asyncio.Event, on_ready: Callable[[Service
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait({work}, timeout=GRACE_SECONDS)
     finally:
-        stopped.cancel()
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        await end(work, stopped, seconds=_END_SECONDS)
         await asyncio.to_thread(follower.close)
-    if not work.cancelled():
+    if work.done() and not work.cancelled():
         work.result()
     _log.info("service stopped")
 
@@ -125,58 +125,57 @@ async def _attend_for_ever(
     stop: asyncio.Event,
     on_ready: Callable[[Service], None],
 ) -> None:
-    connection = await connect(house.url, name="botledger serve", seed_file=house.settings.nats_seed_file)
+    connection = await _connect(house)
     try:
         await ensure_stream(connection)
-    except LedgerError:
+        await asyncio.to_thread(follower.wait_for_first_step, GRACE_SECONDS)
+        on_ready(Service(house.url, house.database))
+        await _attend(connection, house, follower, progress, stop=stop)
+    finally:
         await close(connection)
-        raise
-    await asyncio.to_thread(follower.wait_for_first_step, GRACE_SECONDS)
-    on_ready(Service(house.url, house.database))
     backoff = _FIRST_BACKOFF_SECONDS
-    while True:
-        try:
-            await _attend(connection, house, follower, progress, stop=stop)
-        except Unreachable as error:
-            _log.warning("the broker is away", error=str(error))
-        await close(connection)
-        if stop.is_set():
-            return
-        await asyncio.sleep(backoff)
-        backoff = min(backoff * 2, _LAST_BACKOFF_SECONDS)
-        connection = await _connect_again(house)
-
-
-async def _connect_again(house: House) -> Connection:
-    while True:
+    while not await wait_for(stop, seconds=backoff):
         try:
             await asyncio.to_thread(house.look_after_broker)
-            return await connect(house.url, name="botledger serve", seed_file=house.settings.nats_seed_file)
+            connection = await _connect(house)
         except LedgerError as error:
             _log.warning("the broker is away", error=str(error))
-        await asyncio.sleep(_FIRST_BACKOFF_SECONDS)
+            backoff = min(backoff * 2, _LAST_BACKOFF_SECONDS)
+            continue
+        backoff = _FIRST_BACKOFF_SECONDS
+        try:
+            await _attend(connection, house, follower, progress, stop=stop)
+        finally:
+            await close(connection)
+
+
+async def _connect(house: House) -> Connection:
+    return await connect(house.url, name="botledger serve", seed_file=house.settings.nats_seed_file)
 
 
 async def _attend(
     connection: Connection, house: House, follower: Follower, progress: Progress, *, stop: asyncio.Event
 ) -> None:
-    """Door and answers on one connection, until `stop` or until it is closed for good."""
+    """Door and answers on one connection, until `stop` or until the broker has closed it for good."""
     responder = Responder(connection, _answerer(house.database), progress)
-    await responder.open()
-    keeper = asyncio.create_task(_keep_house(connection, house))
+    left = asyncio.Event()
+    keeper = asyncio.create_task(_keep_house(connection, house, left))
     try:
+        await responder.open()
         await run_intake(connection, house.database, stop=stop, on_recorded=follower.wake)
+    except (Unreachable, errors.Error) as error:
+        _log.warning("the broker is away", error=str(error))
     finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
+        left.set()
+        await end(keeper, seconds=_END_SECONDS)
         await responder.close()
 
 
-async def _keep_house(connection: Connection, house: House) -> None:
+async def _keep_house(connection: Connection, house: House, left: asyncio.Event) -> None:
     """Keep our broker alive, and room in the stream."""
     url = house.url
     looked_at = 0.0
-    while True:
+    while not left.is_set():
         try:
             await asyncio.to_thread(house.look_after_broker)
             if house.url != url:
@@ -186,9 +185,9 @@ async def _keep_house(connection: Connection, house: House) -> None:
             if connection.is_connected and now - looked_at > _ROOM_SECONDS:
                 looked_at = now
                 await make_room(connection)
-        except (LedgerError, errors.Error, OSError) as error:
+        except (LedgerError, errors.Error, OSError, TimeoutError) as error:
             _log.warning("housekeeping failed", error=str(error))
-        await asyncio.sleep(_HOUSE_SECONDS)
+        await wait_for(left, seconds=_HOUSE_SECONDS)
 
 
 def _answerer(database: Database) -> Answer:

@@ -51,9 +51,11 @@ def test_a_rate_that_comes_late_takes_the_flag_away(replay: Replay) -> None:
 
 
 def test_a_book_beyond_three_hundred_digits_is_rounded_and_flagged(replay: Replay) -> None:
-    # Fifty splits of 999,983 for 1 make a quantity with more than 300 digits; the oracle has no such bound.
-    days = [f"2026-01-{day:02d}" for day in range(6, 32)] + [f"2026-02-{day:02d}" for day in range(1, 26)]
+    # Splits give the quantity some 190 digits, price and rate have 50 each; the oracle knows no such bound.
+    fifty = "12345678901234567890." + "7" * 30
+    days = [f"2026-01-{day:02d}" for day in range(6, 32)]
     given = [opening("1000"), buy("QQQ", "0." + "7" * 30, price="1"), *(split("QQQ", day, 999_983, 1) for day in days)]
-    then = replay(*given, oracle=False)
+    when = [close("QQQ", "2026-02-01", fifty, currency="EUR"), close("EURUSD=X", "2026-02-01", fifty)]
+    then = replay(*given, *when, oracle=False)
     assert "inexact" in columns(then.flags, "kind")
     assert then.bot.cash["USD"] == Decimal("999." + "2" * 29 + "3")

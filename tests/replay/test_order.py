@@ -38,9 +38,9 @@ def test_at_the_same_time_a_registration_comes_first_and_then_the_ids_decide(rep
 def test_ids_are_compared_as_bytes_on_every_database(replay: Replay) -> None:
     ids = ["a", "B", "-", "_", ".", ":", "7", "aB", "Ab"]
     given = [register(cost_basis="lifo"), *(buy("QQQ", "1", price=str(ord(id_[0])), at=AT, id=id_) for id_ in ids)]
-    then = replay(*given, sell("QQQ", "9", price="1", at=AT, id="z"))
-    assert [id_ for _, id_ in columns(then.matches, "opened_by")] == sorted(ids)
-    assert columns(then.trades, "event_id") == [*sorted(ids), "z"]
+    then = replay(*given, sell("QQQ", "4", price="1", at=AT, id="z"))
+    # The last four bought go first; a locale, or a comparison without case, would take others.
+    assert {id_ for _, id_ in columns(then.matches, "opened_by")} == {"B", "_", "a", "aB"} == {*sorted(ids)[-4:]}
 
 
 def test_twenty_facts_of_one_moment_have_one_order(replay: Replay) -> None:

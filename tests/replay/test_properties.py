@@ -89,7 +89,7 @@ def assert_same_on_any_way(world: World, arrival: Arrival) -> None:
 
 
 @given(logs())
-@settings(max_examples=100, **ALWAYS)
+@settings(max_examples=60, **ALWAYS)
 def test_the_cash_is_what_the_messages_moved(messages: list[Message]) -> None:
     for bot, rows in folded(messages).items():
         expected = moved_by(bot, messages)
@@ -136,13 +136,13 @@ def moved_by(bot: str, messages: Sequence[Message]) -> dict[str, Fraction]:
 
 
 @given(logs())
-@settings(max_examples=100, **ALWAYS)
+@settings(max_examples=60, **ALWAYS)
 def test_what_came_in_is_in_the_matches_or_still_open(messages: list[Message]) -> None:
     for bot, rows in folded(messages).items():
         oversold = {flag.symbol for flag in rows.flags if flag.kind == "oversold"}
         shorts = settings_of(bot, as_facts(messages)).allow_short
         for key, (spent, came_in) in values_of(bot, messages).items():
-            still_open = total([row for row in rows.lots if (row.symbol, row.currency) == key], "cost_basis")
+            still_open = total([row for row in rows.lots.new if (row.symbol, row.currency) == key], "cost_basis")
             matches = [row for row in rows.matches if (row.symbol, row.currency) == key]
             # Signed, a purchase costs and a sale brings: this holds for longs, shorts and what goes through zero.
             assert total(matches, "profit") == still_open - spent
@@ -177,15 +177,15 @@ def test_a_split_changes_no_cost_and_rounds_the_sum_once(messages: list[Message]
     later = {"id": "later", "type": "split", "at": "2027-01-01T00:00:00Z", "symbol": "QQQ", "ratio": ratio}
     after = folded([*messages, ("actions.exchange", with_ratio(later))])
     for bot, before in folded(messages).items():
-        for key in {(row.symbol, row.currency) for row in before.lots}:
-            old, new = ([r for r in rows.lots if (r.symbol, r.currency) == key] for rows in (before, after[bot]))
+        for key in {(row.symbol, row.currency) for row in before.lots.new}:
+            old, new = ([r for r in rows.lots.new if (r.symbol, r.currency) == key] for rows in (before, after[bot]))
             assert total(new, "cost_basis") == total(old, "cost_basis")
             factor = ratio if key[0] == "QQQ" else (1, 1)
             assert total(new, "quantity") == share(total(old, "quantity"), *factor)
 
 
 @given(st.lists(trades(("QQQ", "BTC")), min_size=2, max_size=8), registrations(("QQQ", "BTC")))
-@settings(max_examples=60, **ALWAYS)
+@settings(max_examples=40, **ALWAYS)
 def test_once_all_is_closed_every_method_has_realised_the_same(
     drawn: list[dict[str, Any]], registration: dict[str, Any]
 ) -> None:
@@ -197,18 +197,18 @@ def test_once_all_is_closed_every_method_has_realised_the_same(
         messages.append(("actions.exchange", with_ratio(halved)))
         (open_,) = folded(messages).values()
         closing = {
-            key: total([r for r in open_.lots if (r.symbol, r.currency) == key], "quantity") for key in keys(open_)
+            key: total([r for r in open_.lots.new if (r.symbol, r.currency) == key], "quantity") for key in keys(open_)
         }
         assume(all(closing.values()))
         messages += [closing_trade(*key, quantity) for key, quantity in closing.items()]
         (rows,) = folded(messages).values()
-        assert rows.lots == []
+        assert rows.lots.new == []
         realised.append(rows.bot.realised_profit)
     assert realised[1:] == realised[:1] * 3
 
 
 def keys(rows: BotRows) -> set[Key]:
-    return {(row.symbol, row.currency) for row in rows.lots}
+    return {(row.symbol, row.currency) for row in rows.lots.new}
 
 
 def closing_trade(symbol: str, currency: str, quantity: Fraction) -> Message:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _PROGRAM = """
-import sys
 from ledger.service import serve
 from ledger.settings import load_settings
 serve(load_settings(), on_ready=lambda service: print("ready", flush=True))
@@ -25,7 +24,7 @@ class ServeProcess:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LEDGER_")}
         self._process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM],
-            env={**kept, "PYTHONPATH": str(ROOT), **environment},
+            env={**kept, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]]), **environment},
             stdout=subprocess.PIPE,
             stderr=self._log,
             start_new_session=True,
