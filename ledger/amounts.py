@@ -84,7 +84,9 @@ def product(one: Decimal, other: Decimal) -> Decimal:
 
 def plain(amount: Decimal) -> str:
     """The one text form of an amount: no exponent, no trailing zeros, no minus before zero."""
-    text = format(amount, "f")
+    text = str(amount)
+    if "E" in text:
+        text = format(amount, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 GENESIS = bytes(32)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,10 +26,20 @@ def microseconds(moment: datetime) -> int:
 
 def link(previous: bytes, *, position: int, recorded_at: datetime, digest: bytes) -> bytes:
     """The hash, 32 bytes, of the fact at this position on top of the hash before it."""
-    return hashlib.sha256(
-        _TAG
-        + previous
-        + position.to_bytes(8, "big")
-        + microseconds(recorded_at).to_bytes(8, "big", signed=True)
-        + digest
-    ).digest()
+    return links(recorded_at)(previous, position=position, digest=digest)
+
+
+def links(recorded_at: datetime) -> Link:
+    """The same for many facts that are recorded at one moment: a function of the hash before, position and digest."""
+    moment = microseconds(recorded_at).to_bytes(8, "big", signed=True)
+
+    def link(previous: bytes, *, position: int, digest: bytes) -> bytes:
+        return hashlib.sha256(_TAG + previous + position.to_bytes(8, "big") + moment + digest).digest()
+
+    return link
+
+
+class Link(Protocol):
+    """Hash before, position and digest of a fact → its hash."""
+
+    def __call__(self, previous: bytes, *, position: int, digest: bytes) -> bytes: ...

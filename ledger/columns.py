@@ -56,7 +56,9 @@ class Moment(types.TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return _moment(value)
+        moment: datetime = value
         return moment.astimezone(UTC)
 
 
@@ -104,3 +106,9 @@ def amounts_text(amounts: dict[str, Decimal]) -> str:
 def moment_text(moment: datetime) -> str:
     """RFC 3339 in UTC with six decimals: texts sort as the moments do."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+@lru_cache(maxsize=65_536)
+def _moment(text: str) -> datetime:
+    """The moment of a text as `moment_text` writes it; the facts of one batch share theirs."""
+    return datetime.fromisoformat(text).astimezone(UTC)

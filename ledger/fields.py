@@ -52,6 +52,11 @@ def parse_time(text: str) -> datetime:
     """
     if not _TIME.match(text):
         raise ValueError(f"{text[:60]!r} is not {EXPECTED[TIME_PATTERN]}")
+    return _moment(text)
+
+
+def _moment(text: str) -> datetime:
+    """The moment that a text of the right form names."""
     try:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
@@ -144,7 +149,7 @@ def _positive(text: str) -> Decimal:
 
 def _time(text: str) -> datetime:
     try:
-        return parse_time(text)
+        return _moment(text)
     except ValueError as error:
         raise PydanticCustomError("whole", "{problem}", {"problem": str(error)}) from error
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Status = Literal["recorded", "duplicate", "conflict", "rejected", "parked", "unconfirmed"]
 RECEIPT_BYTES = 512 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What became of one message; only this lets a bot forget a fact.
 
     `position`, `hash` and `digest` are those of the recorded fact, for a duplicate or a conflict those of

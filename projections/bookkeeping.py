@@ -215,9 +215,10 @@ def _move(book: Book, fact: Recorded, kind: str, currency: str, amount: Decimal)
 
 def _flag_overdrawn(book: Book, fact: Recorded, movements: list[MovementRow]) -> None:
     """Flag the fact that takes a currency below zero, once all that it moved is counted."""
-    for currency in {movement.currency for movement in movements}:
+    below = {movement.currency for movement in movements if book.cash[movement.currency] < 0}
+    for currency in below:
         after = book.cash[currency]
-        if after < 0 <= after - sum((move.amount for move in movements if move.currency == currency), ZERO):
+        if after - sum((move.amount for move in movements if move.currency == currency), ZERO) >= 0:
             _flag(book, fact, "overdrawn", currency, f"{plain(after)} {currency}")
 
 

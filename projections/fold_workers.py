@@ -122,6 +122,7 @@ def _work(pipe: Connection, database: Database, generation: int, through: int) -
     try:
         with get_db_session(database, generation=generation) as session:
             market = load_market(session, through=through)
+            gc.freeze()
             while (subjects := _next_chunk(pipe)) is not None:
                 pipe.send(_fold(session, market, subjects, through=through))
     except OSError:

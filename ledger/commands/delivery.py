@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -185,7 +185,7 @@ class Delivery:
         answered = [one for one in waiting if _answers(receipt, one)]
         for number, one in enumerate(answered):
             again = number > 0 and receipt.status == "recorded"
-            self._take(replace(receipt, status="duplicate") if again else receipt, one.line)
+            self._take(receipt._replace(status="duplicate") if again else receipt, one.line)
             waiting.remove(one)
         self._counts[receipt.subject] -= len(answered)
         if identity in self._waiting and not waiting:

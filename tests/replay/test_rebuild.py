@@ -1,5 +1,6 @@
 """Rebuilding: beside the live books, whole or not at all, while everybody goes on reading and writing."""
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from ledger.database import get_db_session, live_generation
 from ledger.errors import SetupError
 from ledger.settings import Database
+from projections import fold_workers
 from projections.generations import building, ensure_books
 from projections.projector import Projector
 from projections.rebuild import rebuild
@@ -66,6 +68,18 @@ def test_a_rebuild_that_is_killed_leaves_the_old_books_and_the_next_one_starts_c
     rebuilt = rebuild(database)
     assert rebuilt.generation == live_generation(database)
     assert len(generations(database)) == 2, "only the live generation and the one before it are kept"
+    assert_true(database, messages)
+
+
+def test_a_rebuild_in_several_processes_gives_the_same_books(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = crowd(3, days=2)
+    followed(database, messages)
+    monkeypatch.setattr(fold_workers, "FACTS_WORTH_WORKERS", 0)
+    monkeypatch.setattr(fold_workers, "BOTS_A_CHUNK", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert rebuild(database).facts == len(messages)
     assert_true(database, messages)
 
 

@@ -12,7 +12,6 @@ from ledger.log import (
     Entry,
     Refusal,
     append,
-    count,
     position_hash,
     read,
     read_head,
@@ -259,4 +258,3 @@ def test_reading_goes_by_position_range_subject_and_kind(database: Database) -> 
         assert list(read_kind(session, "market", through=5)) == []
         assert subjects(session, "bots") == (OTHER, BOT)
         assert subjects(session, "bots", through=1) == (BOT,)
-        assert count(session, through=4) == 4
