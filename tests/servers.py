@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -112,12 +112,19 @@ class PostgresTemplates:
         self._execute(f"CREATE DATABASE {self._template}")
         upgrade(self._database(self._template))
 
+    def clone(self) -> AbstractContextManager[str]:
+        """The URL of a fresh database with a migrated log, dropped afterwards with whoever is still connected."""
+        return self._created(self._template)
+
+    def empty(self) -> AbstractContextManager[str]:
+        """The URL of a fresh database with nothing in it, dropped afterwards."""
+        return self._created("template1")
+
     @contextmanager
-    def clone(self) -> Iterator[str]:
-        """The URL of a fresh database, dropped afterwards with whoever is still connected."""
+    def _created(self, template: str) -> Iterator[str]:
         self._count += 1
         name = f"{self._prefix}_{self._count}"
-        self._execute(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield self._text(name)
         finally:
