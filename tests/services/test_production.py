@@ -85,7 +85,7 @@ def _call(service: Service, secrets: Path, outbox: Path, *arguments: str) -> sub
     return _run({**service, "command": list(arguments)}, secrets, outbox)
 
 
-def _asked(service: Service, secrets: Path, outbox: Path, *arguments: str) -> list[dict[str, object]]:
+def _asked(service: Service, secrets: Path, outbox: Path, *arguments: str) -> list[dict[str, Any]]:
     answer = _call(service, secrets, outbox, *arguments)
     assert answer.returncode == 0, answer.stderr
     return [json.loads(line) for line in answer.stdout.splitlines()]
