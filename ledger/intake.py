@@ -24,6 +24,7 @@ from ledger.database import get_log_session
 from ledger.errors import LedgerError, Refused
 from ledger.inbox import Batch, Inbox
 from ledger.messages import SUBJECT_PREFIX, Fact, check_subject, decode, identity_of
+from ledger.quarantine import Refusal
 from ledger.receipts import Receipt, encode_receipts
 from ledger.settings import Database
 from ledger.waiting import wait_for
@@ -147,7 +148,7 @@ def _append_alone(database: Database, entry: log.Entry) -> Receipt:
             raise
         detail = f"message: cannot be stored ({type(error).__name__})"
         event_id = entry.event.id if isinstance(entry, Fact) else entry.id
-        refusal = log.Refusal(entry.subject, event_id, "malformed", detail, entry.payload)
+        refusal = Refusal(entry.subject, event_id, "malformed", detail, entry.payload)
         return _append(database, [refusal])[0]
 
 
@@ -156,8 +157,8 @@ def _is_of_a_message(error: Exception) -> bool:
     return isinstance(error, DataError) or not isinstance(error, DBAPIError | LedgerError | OSError | MemoryError)
 
 
-def _refusal(subject: str, data: bytes, reason: str, detail: str) -> log.Refusal:
-    return log.Refusal(_storable(subject)[:_SUBJECT_KEPT], identity_of(data), reason, _storable(detail), data)
+def _refusal(subject: str, data: bytes, reason: str, detail: str) -> Refusal:
+    return Refusal(_storable(subject)[:_SUBJECT_KEPT], identity_of(data), reason, _storable(detail), data)
 
 
 def _storable(text: str) -> str:

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -21,33 +20,16 @@ from ledger import chain, postgres_copy
 from ledger.columns import moment_text
 from ledger.errors import SetupError
 from ledger.events import EVENT_TYPES, Recorded, RunStarted
-from ledger.messages import Fact, Unknown, digest
+from ledger.messages import Fact, Unknown
+from ledger.quarantine import Refusal, keep
 from ledger.receipts import Receipt
-from ledger.schema import events, log_head, parked, rejected
+from ledger.schema import events, log_head
 
 Identity = tuple[str, str]
 READ_LIMIT = 5_000
 _LOOKUP = 400
-_REASON_LENGTH = 2_000
-_PAYLOAD_KEPT = 1024 * 1024
 _COLUMNS = ("position", "subject", "id", "type", "version", "at", "recorded_at", "payload", "digest", "hash")
 _SQLITE_INSERT = f"INSERT INTO events ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A message that the door refuses: what it was, and why. `payload` is as it came."""
-
-    subject: str
-    id: str
-    reason: str
-    detail: str
-    payload: bytes
-
-    @property
-    def digest(self) -> bytes:
-        """What the refused message is, in 32 bytes."""
-        return digest(self.subject, self.payload)
 
 
 Entry = Fact | Unknown | Refusal
@@ -276,39 +258,7 @@ def _quarantine(session: Session, entries: Sequence[Entry], receipts: list[Recei
                     refusals.append(
                         Refusal(entry.subject, entry.event.id, reason, receipt.reason or reason, entry.payload)
                     )
-    _keep(session, rejected, [_rejected_row(refusal, now) for refusal in refusals])
-    _keep(session, parked, [_parked_row(entry, now) for entry in unknown])
-
-
-def _rejected_row(refusal: Refusal, now: datetime) -> dict[str, object]:
-    return {
-        "digest": refusal.digest,
-        "received_at": now,
-        "subject": refusal.subject,
-        "event_id": refusal.id,
-        "reason": refusal.reason,
-        "detail": refusal.detail[:_REASON_LENGTH],
-        "payload": refusal.payload[:_PAYLOAD_KEPT],
-    }
-
-
-def _parked_row(entry: Unknown, now: datetime) -> dict[str, object]:
-    return {
-        "digest": entry.digest,
-        "received_at": now,
-        "subject": entry.subject,
-        "event_id": entry.id,
-        "type": entry.type,
-        "version": entry.version,
-        "payload": entry.payload,
-    }
-
-
-def _keep(session: Session, table: Any, rows: list[dict[str, object]]) -> None:
-    if not rows:
-        return
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    session.execute(insert(table).on_conflict_do_nothing(index_elements=["digest"]), rows)
+    keep(session, refusals, unknown, now=now)
 
 
 def _head(row: Row[Any] | None) -> Head:

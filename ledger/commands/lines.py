@@ -13,8 +13,9 @@ from typing import Any, BinaryIO
 
 from ledger.errors import Refused
 from ledger.intake import entry_of
-from ledger.log import Entry, Refusal
+from ledger.log import Entry
 from ledger.messages import check_subject, identity_of
+from ledger.quarantine import Refusal
 
 LINE_BYTES = 2 * 1024 * 1024
 NO_SUBJECT = "unknown"

@@ -12,7 +12,7 @@ from ledger.commands.options import receipts_flag, with_settings
 from ledger.commands.output import say
 from ledger.commands.tally import Tally
 from ledger.errors import Unconfirmed
-from ledger.log import Refusal
+from ledger.quarantine import Refusal
 from ledger.receipts import Receipt
 from ledger.settings import Settings
 

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import text, update
 
 from ledger.database import dispose, get_db_session, live_generation
-from ledger.log import Refusal
+from ledger.quarantine import Refusal
 from ledger.settings import Database, load_settings
 from projections.tables import Bot
 from tests.facts import recorded

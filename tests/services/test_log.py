@@ -10,7 +10,6 @@ from ledger import chain, schema
 from ledger.database import get_log_session
 from ledger.log import (
     Entry,
-    Refusal,
     append,
     position_hash,
     read,
@@ -20,6 +19,7 @@ from ledger.log import (
     subjects,
 )
 from ledger.messages import Unknown, decode
+from ledger.quarantine import Refusal
 from ledger.settings import Database
 from ledger.verify import verify
 from tests.corpus_messages import encoded, trade_fields

@@ -6,8 +6,9 @@ from sqlalchemy import func, select
 
 from ledger import schema
 from ledger.database import get_log_session
-from ledger.log import Refusal, read
+from ledger.log import read
 from ledger.messages import Fact, decode
+from ledger.quarantine import Refusal
 from ledger.settings import Database
 from ledger.verify import verify
 from tests.corpus import corpus
