@@ -8,7 +8,8 @@ from collections.abc import Callable
 import structlog
 
 from ledger.settings import Database
-from projections.projector import Overtaken, Projector
+from projections.projector import Outdated, Overtaken, Projector
+from projections.rebuild import rebuild
 
 IDLE_SECONDS = 0.25
 JOIN_SECONDS = 3.0
@@ -59,6 +60,10 @@ class Follower:
             except Overtaken:
                 self._stop.wait(_FIRST_BACKOFF_SECONDS)  # Another instance follows as well: its turn.
                 continue
+            except Outdated as outdated:
+                _log.warning("the books are made anew", reason=str(outdated))
+                self._renew()
+                continue
             except Exception as error:  # noqa: BLE001 - the outermost loop: the books wait until they can go on
                 problem = str(error).partition("\n")[0]
                 _log.error("projector step failed", error=type(error).__name__, text=problem, retry_seconds=backoff)
@@ -73,3 +78,11 @@ class Follower:
                 self._wake.wait(IDLE_SECONDS)
                 self._wake.clear()
         projector.close()
+
+    def _renew(self) -> None:
+        """Make the books anew beside the live ones, which are served meanwhile."""
+        try:
+            rebuild(self._database)
+        except Exception as error:  # noqa: BLE001 - the outermost loop: it is tried again with the next step
+            _log.error("rebuild failed", error=type(error).__name__, text=str(error).partition("\n")[0])
+            self._stop.wait(_LAST_BACKOFF_SECONDS)

@@ -12,7 +12,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.exc import OperationalError
@@ -228,13 +227,3 @@ def _create_real_view(connection: Connection, table: Table) -> None:
         for column in table.columns
     )
     connection.exec_driver_sql(f'CREATE VIEW "{table.name}_real" AS SELECT {columns} FROM "{table.name}"')
-
-
-def checkpoint_version(database: Database) -> int | None:
-    """What the live books were made by, None where there are none that can be read."""
-    number = live_generation(database)
-    if number is None:
-        return None
-    with get_db_session(database) as session:
-        row: Any = session.get(Checkpoint, CHECKPOINT)
-        return None if row is None else row.projector_version

@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from ledger.database import get_db_session
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, SetupError
 from ledger.events import BotRegistered, Recorded
 from ledger.log import position_hash, read, read_head, read_kind, read_subject
 from ledger.settings import Database
@@ -26,7 +26,7 @@ from projections.generations import CHECKPOINT, ensure_books
 from projections.market import Effect, Market
 from projections.market_rows import save_market, take_in
 from projections.saving import save
-from projections.tables import Checkpoint, Interest, PendingFold, table
+from projections.tables import PROJECTOR_VERSION, Checkpoint, Interest, PendingFold, table
 from projections.writer import upsert_rows
 
 FACTS_A_STEP = 1_000
@@ -39,6 +39,10 @@ _NAMES_A_QUERY = 400
 
 class Overtaken(LedgerError):
     """Another projector has moved the checkpoint; this one begins its step again."""
+
+
+class Outdated(LedgerError):
+    """The books are not of this log or of this release's telling; they have to be made anew."""
 
 
 @dataclass(slots=True)
@@ -80,7 +84,8 @@ class Projector:
     def step(self) -> bool:
         """One bounded transaction; True if there was anything to do.
 
-        Raises: Overtaken where another projector was quicker; what the database raises.
+        Raises: Overtaken where another projector was quicker, Outdated where the books have to be made anew; what
+        the database raises.
         """
         generation = self._fixed or ensure_books(self._database)
         if generation != self._generation:
@@ -135,11 +140,7 @@ class Projector:
         row = session.scalars(query).one()
         if self._market is None or row.steps != self._steps:
             self._forget()
-            if position_hash(session, row.position) != row.hash:
-                raise LedgerError(
-                    f"the books stand at position {row.position}, which this log does not have with that hash: "
-                    "an older log was restored; run `botledger rebuild`"
-                )
+            _check_books(session, row)
             self._position, self._steps = row.position, row.steps
             self._market = load_market(session, through=row.position)
         session.expunge(row)
@@ -210,6 +211,15 @@ class Projector:
         if moved.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
             raise Overtaken(f"the checkpoint was not at {self._position} any more")
         self._position, self._steps = position, self._steps + 1
+
+
+def _check_books(session: Session, row: Checkpoint) -> None:
+    if row.projector_version > PROJECTOR_VERSION:
+        raise SetupError("the books were made by a newer release of botledger: upgrade this one")
+    if row.projector_version < PROJECTOR_VERSION:
+        raise Outdated("the books were made by an older release")
+    if position_hash(session, row.position) != row.hash:
+        raise Outdated(f"the log has no position {row.position} with the books' hash: an older one was restored")
 
 
 def load_market(session: Session, *, through: int) -> Market:

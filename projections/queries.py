@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from ledger.amounts import ZERO, exact, plain, share
 from ledger.errors import UnknownName
 from ledger.fields import format_time
-from ledger.log import read_head
+from ledger.log import read, read_head
 from projections.generations import CHECKPOINT
 from projections.tables import (
     Base,
@@ -57,8 +57,11 @@ def progress(session: Session) -> Progress:
 
 
 def knows(session: Session, bot: str, position: int) -> bool:
-    """Whether everything up to a position is in this bot's rows."""
-    return _checkpoint(session) >= position and session.get(PendingFold, bot) is None
+    """Whether everything up to a position, and everything recorded of this bot, is in its rows."""
+    checkpoint = _checkpoint(session)
+    if checkpoint < position or session.get(PendingFold, bot) is not None:
+        return False
+    return not read(session, after=checkpoint, subject=f"bots.{bot}", limit=1)
 
 
 def portfolio(session: Session, name: str) -> Json:

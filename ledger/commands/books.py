@@ -15,7 +15,7 @@ from ledger.errors import SetupError
 from ledger.lock import directory_lock, is_served
 from ledger.settings import Database
 from projections import queries
-from projections.projector import Overtaken, Projector
+from projections.projector import Outdated, Overtaken, Projector
 from projections.rebuild import rebuild
 
 
@@ -77,7 +77,7 @@ def bring_up(database: Database, gauge: Gauge | None = None) -> None:
         rebuild(database, progress=None if gauge is None else gauge.tell)
     projector = Projector(database)
     try:
-        while _step(projector):
+        while _step(projector, database):
             if gauge is not None and gauge.is_due:
                 with get_db_session(database) as session:
                     found = queries.progress(session)
@@ -86,8 +86,12 @@ def bring_up(database: Database, gauge: Gauge | None = None) -> None:
         projector.close()
 
 
-def _step(projector: Projector) -> bool:
+def _step(projector: Projector, database: Database) -> bool:
     try:
         return projector.step()
     except Overtaken:
+        return True
+    except Outdated as problem:
+        say(f"botledger: {problem}: the books are made anew")
+        rebuild(database)
         return True
