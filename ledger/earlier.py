@@ -9,11 +9,14 @@ import structlog
 
 from ledger.errors import LedgerError
 from ledger.events import ChargeApplied, Event, TradeExecuted
+from ledger.ids import REGISTERED
 from ledger.messages import encode
 from ledger.outbox import SetAside
 from ledger.speaker import Published, Speaker, earlier_fact
 
 RECORDED_SECONDS = 2.0
+REGISTRATIONS = "@registrations"
+"""Registrations are kept in the outbox beside the runs' facts, under a name that no run can have."""
 _log = structlog.get_logger(__name__)
 
 
@@ -57,14 +60,29 @@ def _compared(event: Event) -> tuple[object, ...]:
             return (event,)
 
 
+def booked_registration(speaker: Speaker, id_: str) -> Published | None:
+    """The registration with this id as the log has it, where the outbox that published it is lost."""
+    if any(fact.id == id_ for fact in speaker.outbox.recorded(REGISTRATIONS)):
+        return None
+    return (_recorded(speaker, REGISTERED) or {}).get(id_)
+
+
 def _ask(speaker: Speaker, run: str) -> dict[str, Published] | None:
     """The trades and charges of a run in the log, by id; None where the ledger does not tell in a short time."""
+    found = _recorded(speaker, run)
+    if found is None:
+        return None
+    return {id_: fact for id_, fact in found.items() if isinstance(fact.event, TradeExecuted | ChargeApplied)}
+
+
+def _recorded(speaker: Speaker, head: str) -> dict[str, Published] | None:
+    """The facts in the log whose ids begin with this and a dot; None where the ledger does not tell in a short time."""
     try:
-        answer = speaker.ask({"query": "recorded", "run": run}, timeout_seconds=RECORDED_SECONDS, patient=False)
+        answer = speaker.ask({"query": "recorded", "run": head}, timeout_seconds=RECORDED_SECONDS, patient=False)
         found = [_booked(speaker.subject, fields) for fields in answer["facts"]]
     except (LedgerError, KeyError, TypeError):
         return None  # The outbox alone has to tell.
-    return {fact.id: fact for fact in found if isinstance(fact.event, TradeExecuted | ChargeApplied)}
+    return {fact.id: fact for fact in found}
 
 
 def _booked(subject: str, fields: Mapping[str, Any]) -> Published:

@@ -7,7 +7,12 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 
+from ledger.messages import encode
+
+REGISTERED = "registered"
+"""What the ids of registrations begin with."""
 _NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9._:-]")
 _RANDOM_BITS = 74
 _STEP_BITS = 32
@@ -57,3 +62,8 @@ def _uuid(value: int) -> str:
     whole = (high >> 12) << 80 | 0x7 << 76 | (high & 0xFFF) << 64 | 0b10 << 62 | low
     text = f"{whole:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def registration_id(fields: Mapping[str, object]) -> str:
+    """The id of a registration that says this (without its `at`): said again, it is the same fact."""
+    return f"{REGISTERED}.{hashlib.sha256(encode(fields)).hexdigest()[:16]}"

@@ -12,17 +12,16 @@ ledger's receipts, up to a time limit; what is left goes out with the next run.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Literal, Unpack
 
 from ledger.answers import Holding, Portfolio, is_late, read_portfolio
-from ledger.earlier import is_booked_earlier
+from ledger.earlier import REGISTRATIONS, booked_registration, is_booked_earlier
 from ledger.events import CostBasis
 from ledger.feeds import Actions, Feed
+from ledger.ids import registration_id
 from ledger.inputs import AmountInput, TimeInput, TradeDetails, amount_text, charge_fields, trade_fields
-from ledger.messages import encode
 from ledger.outbox import SetAside
 from ledger.runs import Run
 from ledger.speaker import Published
@@ -32,8 +31,6 @@ __all__ = ["Actions", "Bot", "Feed", "Holding", "Portfolio", "Published", "Run"]
 
 ASK_AGAIN_SECONDS = 0.1
 LONGEST_QUESTION_SECONDS = 60.0
-# Kept in the outbox beside the runs' facts, under a name that no run can have.
-_REGISTRATIONS = "@registrations"
 
 
 class Bot(Voice):
@@ -69,9 +66,12 @@ class Bot(Voice):
             "account": account,
             "expected_every": expected_every,
         }
-        chosen = id or f"registered.{hashlib.sha256(encode(fields)).hexdigest()[:16]}"
+        chosen = id or registration_id(fields)
         whole = fields | {"id": chosen, "at": self._speaker.moment(at)}
-        return self._speaker.publish(whole, run=_REGISTRATIONS if id is None else None)
+        booked = booked_registration(self._speaker, chosen) if id is None else None
+        if booked is not None:
+            return booked
+        return self._speaker.publish(whole, run=REGISTRATIONS if id is None else None)
 
     def buy(
         self,
@@ -174,7 +174,7 @@ class Bot(Voice):
         return self._speaker.publish({**fields, "id": id, "at": self._speaker.moment(at)})
 
     def _excuses(self, refused: SetAside) -> bool:
-        if refused.run == _REGISTRATIONS:
+        if refused.run == REGISTRATIONS:
             return refused.status == "conflict"
         return is_booked_earlier(self._speaker, refused)
 

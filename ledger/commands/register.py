@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from ledger.commands.options import receipts_flag, with_settings
 from ledger.commands.output import write, write_json
 from ledger.errors import Conflict, Refused, Unconfirmed
 from ledger.fields import format_time
+from ledger.ids import registration_id
 from ledger.intake import record_entries
 from ledger.lock import is_served
 from ledger.messages import Fact, decode, encode
@@ -103,7 +103,7 @@ def _fact(bot: str, fields: dict[str, Any], *, id_: str | None, at: str | None) 
     Raises: click.UsageError where a value is not well-formed.
     """
     said = {"type": "bot_registered", **fields}
-    chosen = id_ or f"registered.{hashlib.sha256(encode(said)).hexdigest()[:16]}"
+    chosen = id_ or registration_id(said)
     try:
         found = decode(f"bots.{bot}", encode(said | {"id": chosen, "at": at or format_time(datetime.now(UTC))}))
     except Refused as error:

@@ -184,6 +184,7 @@ def test_a_registration_that_is_made_at_every_start_is_recorded_once(
             with make_bot(outbox_dir=tmp_path / directory) as bot:
                 bot.register(opening={"USD": 10_000}, holdings={"QQQ": {"quantity": 1, "cost": 5.5}})
     assert len(recorded(sqlite_database)) == 1
+    assert kept(sqlite_database) == []
 
 
 def test_the_bots_side_is_light(tmp_path: Path) -> None:
