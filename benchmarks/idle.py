@@ -17,7 +17,7 @@ from benchmarks.disk import NO_SYNCS, measure_syncs, percentile
 from benchmarks.door import SERVE
 from benchmarks.report import Line, Report, milliseconds
 from benchmarks.stage import Stage
-from benchmarks.wire import BROKERS, PATIENCE_SECONDS, SHIPPED, publishing_bots, running_broker, running_door
+from benchmarks.wire import BROKERS, PATIENCE_SECONDS, SHIPPED, running_broker, running_door
 from ledger.publisher import Bot
 from ledger.settings import Database
 
@@ -40,7 +40,8 @@ def measure_idle(stage: Stage, report: Report) -> None:
             database = stack.enter_context(stage.ledger(kind))
             broker = stack.enter_context(running_broker(directory, BROKERS[SHIPPED[kind]]))
             stack.enter_context(running_door(SERVE, broker.url, database))
-            (bot,) = stack.enter_context(publishing_bots(broker.url, directory, 1)).values()
+            bot = Bot("Bot0000", nats_url=broker.url, outbox_dir=directory / "outbox")
+            stack.callback(bot.close)
             bot.register()
             position = stack.enter_context(_checkpoint(database))
             waits: list[float] = []

@@ -1,4 +1,4 @@
-"""From a bot's `publish` to its receipt, and into the books, across processes: bots here, the service in another.
+"""From a bot's `publish` to its receipt, and into the books: each bot and the service in processes of their own.
 
 Beside it, on brokers of their own: the same messages pulled by the same loop and thrown away, and the same trades
 booked as users do it today.
@@ -26,14 +26,12 @@ from benchmarks.today import mutable_tables
 from ledger.connection import close, connect
 from ledger.database import dispose, get_db_session
 from ledger.messages import SUBJECT_PREFIX
-from ledger.publisher import Bot
 from ledger.settings import Database
 from projections.queries import progress
 from tests.servers import NatsServer, wait_until
 
-BOTS = 10
+BOTS = 4
 TODAY_A_ROUND = 300
-PORTION = 250
 PATIENCE_SECONDS = 120.0
 BROKERS = {
     "every 2 min": 'jetstream { sync_interval: "2m" }',
@@ -45,6 +43,7 @@ SHIPPED = {SQLITE: "every 2 min", POSTGRES: "always"}
 TODAY = "today"
 Fields = dict[str, Any]
 Spoken = list[tuple[str, Fields]]
+Fleet = Sequence[subprocess.Popen[str]]
 
 
 def measure_wire(stage: Stage, report: Report, *, rounds: int) -> None:
@@ -93,7 +92,7 @@ def _contestants(stage: Stage, stack: ExitStack, kind: str, sync: str, *, rounds
         if role == THROW:
             turns[role] = _throwing(broker.url, door, spoken)
         else:
-            fleet = stack.enter_context(publishing_bots(broker.url, directory, BOTS))
+            fleet = stack.enter_context(publishing_bots(broker.url, directory, spoken))
             turns[role] = _publishing(fleet, database, spoken, into_books=role == SERVE)
     names = sorted({bot for bot, _ in spoken[0]})
     directory = stack.enter_context(stage.directory())
@@ -115,18 +114,17 @@ def _by_round(number: int, facts: int) -> Spoken:
     return [(subject.partition(".")[2], json.loads(data)) for subject, data in found]
 
 
-def _publishing(fleet: dict[str, Bot], database: Database, spoken: Sequence[Spoken], *, into_books: bool) -> Turn:
+def _publishing(fleet: Fleet, database: Database, spoken: Sequence[Spoken], *, into_books: bool) -> Turn:
     def publish(number: int) -> int:
-        facts = spoken[number]
-        portion = PORTION * len(fleet)
-        for start in range(0, len(facts), portion):
-            for name, bot in fleet.items():
-                bot.publish([fields for other, fields in facts[start : start + portion] if other == name])
-        missing = sum(bot.flush(PATIENCE_SECONDS) for bot in fleet.values())
-        assert not missing, f"{missing} facts without receipt"
+        for bot in fleet:
+            assert bot.stdin is not None
+            bot.stdin.write(f"{number}\n")
+            bot.stdin.flush()
+        for bot in fleet:
+            _wait_for(bot, lambda line: line == "0")
         if into_books:
             wait_until(lambda: _is_in_books(database), what="all facts are in the books", seconds=PATIENCE_SECONDS)
-        return len(facts)
+        return len(spoken[number])
 
     return publish
 
@@ -160,14 +158,23 @@ async def _publish_bare(url: str, messages: Sequence[tuple[str, bytes]]) -> None
 
 
 @contextmanager
-def publishing_bots(url: str, directory: Path, count: int) -> Iterator[dict[str, Bot]]:
-    """So many bots with outboxes in this directory."""
+def publishing_bots(url: str, directory: Path, spoken: Sequence[Spoken]) -> Iterator[Fleet]:
+    """The bots that speak, each in a process of its own with its facts of every round."""
+    names = sorted({bot for bot, _ in spoken[0]})
     with ExitStack() as stack:
-        fleet = {}
-        for number in range(count):
-            name = f"Bot{number:04}"
-            fleet[name] = Bot(name, nats_url=url, outbox_dir=directory / "outbox")
-            stack.callback(fleet[name].close)
+        fleet = []
+        for name in names:
+            files = []
+            for number, said in enumerate(spoken):
+                files.append(directory / f"{name}.{number}.jsonl")
+                files[-1].write_text("".join(json.dumps(fields) + "\n" for bot, fields in said if bot == name))
+            command = [sys.executable, "-m", "benchmarks.bot", url, str(directory / "outbox"), name, *map(str, files)]
+            bot = stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            stack.callback(bot.terminate)
+            _wait_for(bot, lambda line: line == "ready")
+            fleet.append(bot)
         yield fleet
 
 
