@@ -71,10 +71,16 @@ def share(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:
 
     The caller gives what is left to the last piece, so that the pieces add up to the total.
 
-    Raises: decimal.DivisionByZero where the whole is zero.
+    Raises: decimal.DivisionByZero where the whole is zero, decimal.Inexact as `exact()` does.
     """
     quotient = _QUOTIENT.divide(_WIDE.multiply(total, part), whole)
-    return quotient.quantize(_QUANTUM, decimal.ROUND_HALF_EVEN, _WIDE)
+    try:
+        return quotient.quantize(_QUANTUM, decimal.ROUND_HALF_EVEN, _WIDE)
+    except decimal.InvalidOperation as error:
+        # More digits than any book has room for: refused like any other such number, or rounded to 300 digits.
+        if decimal.getcontext().traps[decimal.Inexact]:
+            raise decimal.Inexact(f"a share of {total} needs too many digits") from error
+        return quotient
 
 
 def product(one: Decimal, other: Decimal) -> Decimal:

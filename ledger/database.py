@@ -9,6 +9,7 @@ names (a PostgreSQL schema `books_7`, a SQLite file) is decided when a session b
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -30,9 +31,11 @@ from ledger.settings import Database, load_settings
 BOOKS = "books"
 BUSY_SECONDS = 30
 LOCK_SECONDS = 5
-IDLE_SECONDS = 10
+IDLE_SECONDS = {"log": 10, "books": 60}
+"""How long a writer may think inside its transaction: the door does not, the projector folds a bot there."""
 CONNECT_SECONDS = 10
 POINTER = "books.generations"
+_GENERATION_FILE = re.compile(r"books-(\d+)\.sqlite")
 
 Role = Literal["read", "books", "log"]
 _log = structlog.get_logger(__name__)
@@ -80,9 +83,9 @@ def get_log_session(database: Database, *, writes: bool = False) -> Iterator[Ses
 def live_generation(database: Database) -> int | None:
     """The number of the books that readers see, or None where none have been built."""
     if database.is_sqlite:
-        if not database.books_link.exists():
-            return None
-        return int(database.books_link.resolve().stem.partition("-")[2])
+        link = database.books_link
+        found = _GENERATION_FILE.fullmatch(link.readlink().name) if link.is_symlink() and link.exists() else None
+        return None if found is None else int(found[1])
     with _translated(database), _engine(database, "read", None).connect() as connection:
         if connection.scalar(text(f"SELECT to_regclass('{POINTER}')")) is None:
             return None
@@ -95,10 +98,10 @@ def connect(database: Database, role: Role = "read") -> Engine:
     return _engine(database, role, None)
 
 
-def dispose(database: Database) -> None:
-    """Close every connection to this database that the process keeps open."""
+def dispose(database: Database, *, generation: int | None = None) -> None:
+    """Close every connection to this database, or to one generation's file, that the process keeps open."""
     with _engines_lock:
-        for key in [key for key in _engines if key[0] == database]:
+        for key in [key for key in _engines if key[0] == database and generation in (None, key[2])]:
             _engines.pop(key).dispose()
 
 
@@ -211,7 +214,7 @@ def _postgres_engine(database: Database, role: Role, generation: int | None) -> 
     else:
         options += [
             f"-c lock_timeout={LOCK_SECONDS}s",
-            f"-c idle_in_transaction_session_timeout={IDLE_SECONDS}s",
+            f"-c idle_in_transaction_session_timeout={IDLE_SECONDS[role]}s",
         ]
     arguments: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,

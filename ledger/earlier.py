@@ -72,7 +72,11 @@ def _ask(speaker: Speaker, run: str) -> dict[str, Published] | None:
     found = _recorded(speaker, run)
     if found is None:
         return None
-    return {id_: fact for id_, fact in found.items() if isinstance(fact.event, TradeExecuted | ChargeApplied)}
+    return {
+        id_: fact
+        for id_, fact in found.items()
+        if isinstance(fact.event, TradeExecuted | ChargeApplied) and fact.event.run == run
+    }
 
 
 def _recorded(speaker: Speaker, head: str) -> dict[str, Published] | None:

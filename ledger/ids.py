@@ -14,6 +14,7 @@ from ledger.messages import encode
 REGISTERED = "registered"
 """What the ids of registrations begin with."""
 _NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9._:-]")
+_NOT_BETWEEN_DOTS = re.compile(r"[^A-Za-z0-9_:-]")
 _RANDOM_BITS = 74
 _STEP_BITS = 32
 
@@ -41,8 +42,11 @@ uuid7 = _Rising()
 
 
 def run_fact_id(run: str, name: str, *, number: int, side: str) -> str:
-    """`<run>.<name>.<0001>-<side>`: the nth fact of this symbol (or currency) and side in the run."""
-    return f"{run}.{id_part(name)}.{number:04}-{side}"
+    """`<run>.<name>.<0001>-<side>`: the nth fact of this symbol (or currency) and side in the run.
+
+    A dot in the symbol is replaced as well: a run may have dots, and no two runs may make one id.
+    """
+    return f"{run}.{_replaced(name, _NOT_BETWEEN_DOTS)}.{number:04}-{side}"
 
 
 def attempt_id(run: str, step: str) -> str:
@@ -52,7 +56,11 @@ def attempt_id(run: str, step: str) -> str:
 
 def id_part(symbol: str) -> str:
     """The symbol in the characters of an id; where one is replaced, digits of the symbol's hash keep it apart."""
-    part = _NOT_OF_AN_ID.sub("_", symbol)
+    return _replaced(symbol, _NOT_OF_AN_ID)
+
+
+def _replaced(symbol: str, unfit: re.Pattern[str]) -> str:
+    part = unfit.sub("_", symbol)
     return part if part == symbol else f"{part}-{hashlib.sha256(symbol.encode()).hexdigest()[:4]}"
 
 

@@ -28,6 +28,7 @@ from ledger.schema import events, log_head
 Identity = tuple[str, str]
 READ_LIMIT = 5_000
 _LOOKUP = 400
+_ROWS_A_FETCH = 500
 _COLUMNS = ("position", "subject", "id", "type", "version", "at", "recorded_at", "payload", "digest", "hash")
 _SQLITE_INSERT = f"INSERT INTO events ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 
@@ -82,15 +83,34 @@ def append(session: Session, entries: Sequence[Entry], *, now: datetime | None =
 
 
 def read(
-    session: Session, *, after: int = 0, through: int | None = None, subject: str | None = None, limit: int = READ_LIMIT
+    session: Session,
+    *,
+    after: int = 0,
+    through: int | None = None,
+    subject: str | None = None,
+    limit: int = READ_LIMIT,
+    payload_bytes: int | None = None,
 ) -> tuple[Recorded, ...]:
-    """The facts behind position `after`, up to and with `through`, in the order of the log."""
+    """The facts behind position `after`, up to and with `through`, in the order of the log.
+
+    Shape: at most `limit`, and no more once their payloads have `payload_bytes`.
+    """
     query = _select().where(events.c.position > after).order_by(events.c.position).limit(limit)
     if through is not None:
         query = query.where(events.c.position <= through)
     if subject is not None:
         query = query.where(events.c.subject == subject)
-    return tuple(_recorded(row) for row in session.execute(query))
+    if payload_bytes is None:
+        return tuple(_recorded(row) for row in session.execute(query))
+    found: list[Recorded] = []
+    left = payload_bytes
+    with session.execute(query.execution_options(yield_per=_ROWS_A_FETCH)) as rows:
+        for row in rows:
+            found.append(_recorded(row))
+            left -= len(row.payload)
+            if left <= 0:
+                break
+    return tuple(found)
 
 
 def read_subject(session: Session, subject: str, *, through: int) -> tuple[Recorded, ...]:
@@ -117,7 +137,7 @@ def read_kind(session: Session, kind: str, *, after: int = 0, through: int) -> I
         events.c.position > after,
         events.c.position <= through,
     )
-    for row in session.execute(query):
+    for row in session.execute(query.execution_options(yield_per=_ROWS_A_FETCH)):
         yield _recorded(row)
 
 

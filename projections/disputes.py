@@ -10,6 +10,8 @@ from ledger.amounts import plain
 from ledger.events import DividendDeclared, Recorded, SharesSplit
 from projections.rows import FlagRow
 
+TOLD = 5
+"""How many of the values are told in a flag."""
 ActionKey = tuple[str, datetime, str]
 """One split or dividend, whoever reports it: symbol, moment, `split` or the dividend's currency."""
 
@@ -32,7 +34,7 @@ def dispute(key: ActionKey, reports: Sequence[Recorded]) -> Dispute:
         return Dispute(key, positions, None)
     event = standing.event
     assert isinstance(event, SharesSplit | DividendDeclared)
-    detail = f"{len(reports)} reports differ: {', '.join(sorted(told))}; this one stands"
+    detail = f"{len(reports)} reports differ: {', '.join(sorted(told)[:TOLD])}; this one stands"
     return Dispute(key, positions, FlagRow("disputed", standing.position, event.symbol, None, event.at, detail))
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -101,16 +103,17 @@ def _in_processes(
 
 def _hand_out(pipe: Connection, waiting: list[Sequence[str]]) -> None:
     if waiting:
-        pipe.send(waiting.pop())
+        with suppress(OSError):  # A worker that is gone is told of when its answer is missed.
+            pipe.send(waiting.pop())
 
 
 def _received(pipe: Connection) -> Chunk:
     try:
         answer = pipe.recv()
-    except EOFError as error:
+    except (EOFError, OSError) as error:
         raise LedgerError("a process that folds bots ended unexpectedly: run the rebuild again") from error
-    if isinstance(answer, Exception):
-        raise answer
+    if isinstance(answer, str):
+        raise LedgerError(f"a process that folds bots failed: {answer}")
     assert isinstance(answer, Chunk)
     return answer
 
@@ -119,6 +122,7 @@ def _work(pipe: Connection, database: Database, generation: int, through: int) -
     """A worker's life: chunks in, rows out, until the caller closes the pipe or dies."""
     # Rows are made and let go by the hundred thousand, without circles: looking for these costs a tenth.
     gc.set_threshold(_GARBAGE_THRESHOLD)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, who then closes the pipe.
     try:
         with get_db_session(database, generation=generation) as session:
             market = load_market(session, through=through)
@@ -127,9 +131,9 @@ def _work(pipe: Connection, database: Database, generation: int, through: int) -
                 pipe.send(_fold(session, market, subjects, through=through))
     except OSError:
         return  # The caller is gone; nobody waits for these rows.
-    except Exception as error:  # the caller raises it
-        pipe.send(error)
-        raise
+    except Exception as error:  # noqa: BLE001 - the outermost place: the caller raises it, in words
+        with suppress(OSError):
+            pipe.send(f"{type(error).__name__}: {error}")
 
 
 def _next_chunk(pipe: Connection) -> Sequence[str] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ _LOCK_KEY = 0x626F6F6B73  # "books"
 _SWAP_ATTEMPTS = 60
 _SWAP_LOCK_MILLISECONDS = 500
 CHECKPOINT = "books"
+_GENERATION_FILES = re.compile(r"books-(\d+)\.sqlite(-wal|-shm|-journal)?")
 
 
 @contextmanager
@@ -96,7 +98,7 @@ def publish(database: Database, number: int) -> None:
                 _swap_views(connection, database, number)
             return
         except OperationalError as error:
-            if not _is_lock_timeout(error):
+            if not is_lock_timeout(error):
                 raise
             if attempt == _SWAP_ATTEMPTS - 1:
                 raise SetupError(
@@ -153,19 +155,23 @@ def _drop(connection: Connection, number: int) -> None:
             connection.execute(text(f"DROP SCHEMA IF EXISTS books_{number} CASCADE"))
             connection.execute(text(f"DELETE FROM {POINTER} WHERE number = :number"), {"number": number})
     except OperationalError as error:
-        if not _is_lock_timeout(error):
+        if not is_lock_timeout(error):
             raise
 
 
-def _is_lock_timeout(error: OperationalError) -> bool:
+def is_lock_timeout(error: OperationalError) -> bool:
+    """Whether PostgreSQL gave up waiting for another transaction's lock."""
     return getattr(error.orig, "sqlstate", None) == "55P03"
 
 
 def _clear_files(database: Database, live: int | None) -> int:
     assert database.directory is not None
     highest = live or 0
-    for path in database.directory.glob("books-*.sqlite*"):
-        number = int(path.name.removeprefix("books-").partition(".")[0])
+    for path in database.directory.iterdir():
+        found = _GENERATION_FILES.fullmatch(path.name)
+        if found is None:
+            continue
+        number = int(found[1])
         highest = max(highest, number)
         if number != live:
             path.unlink()

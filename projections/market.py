@@ -204,9 +204,9 @@ class Market:
         seen_until = end_of(day)
         for split in self._splits.get(symbol, ()):
             if unit_time < split.at < seen_until:
-                new, old = new * split.new, old * split.old
+                new, old = product(new, Decimal(split.new)), product(old, Decimal(split.old))
             elif seen_until <= split.at <= unit_time:
-                new, old = new * split.old, old * split.new
+                new, old = product(new, Decimal(split.old)), product(old, Decimal(split.new))
         return new, old
 
     def _rate(self, currency: str, base: str, day: int) -> Rate | None:

@@ -14,15 +14,16 @@ from datetime import date
 from decimal import Inexact
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from ledger.database import get_db_session
+from ledger.database import dispose, get_db_session
 from ledger.errors import LedgerError, SetupError
 from ledger.events import BotRegistered, Recorded
 from ledger.log import position_hash, read, read_head, read_kind, read_subject
 from ledger.settings import Database
 from projections.folding import EVERYTHING, BotRows, Kept, can_go_on, fold, go_on
-from projections.generations import CHECKPOINT, ensure_books
+from projections.generations import CHECKPOINT, ensure_books, is_lock_timeout
 from projections.market import Effect, Market
 from projections.market_rows import save_market, take_in
 from projections.saving import save
@@ -32,6 +33,7 @@ from projections.writer import upsert_rows
 FACTS_A_STEP = 1_000
 FACTS_A_STEP_BEHIND = 10_000
 BEHIND = 20_000
+BYTES_A_STEP = 4 * 1024 * 1024
 NOTES_A_STEP = 50
 BOOKS_KEPT = 4_096
 _NAMES_A_QUERY = 400
@@ -90,6 +92,8 @@ class Projector:
         generation = self._fixed or ensure_books(self._database)
         if generation != self._generation:
             self._forget()
+            if self._database.is_sqlite and self._generation is not None:
+                dispose(self._database, generation=self._generation)  # Else its deleted file would keep its space.
             self._generation = generation
         try:
             with get_db_session(self._database, writes=True, generation=generation) as session:
@@ -115,7 +119,7 @@ class Projector:
     def _step(self, session: Session) -> bool:
         self._lock(session)
         position = self._position
-        facts = () if self._notes_next else read(session, after=position, limit=self._limit(session))
+        facts = () if self._notes_next else self._read(session)
         if facts:
             self._take(session, facts)
             position = facts[-1].position
@@ -128,16 +132,23 @@ class Projector:
         self._notes_next = bool(facts)
         return True
 
-    def _limit(self, session: Session) -> int:
-        if self._facts_a_step is not None:
-            return self._facts_a_step
-        behind = read_head(session).position - self._position
-        return FACTS_A_STEP_BEHIND if behind > BEHIND else FACTS_A_STEP
+    def _read(self, session: Session) -> tuple[Recorded, ...]:
+        """The next facts, bounded in number and in bytes: a message of bars can have a thousand of them."""
+        limit = self._facts_a_step
+        if limit is None:
+            behind = read_head(session).position - self._position
+            limit = FACTS_A_STEP_BEHIND if behind > BEHIND else FACTS_A_STEP
+        return read(session, after=self._position, limit=limit, payload_bytes=BYTES_A_STEP)
 
     def _lock(self, session: Session) -> None:
         """Take the checkpoint row; whatever is kept in memory goes where another projector has moved it."""
         query = select(Checkpoint).where(Checkpoint.name == CHECKPOINT).with_for_update()
-        row = session.scalars(query).one()
+        try:
+            row = session.scalars(query).one()
+        except OperationalError as error:
+            if is_lock_timeout(error):
+                raise Overtaken("another projector is at work on these books") from error
+            raise
         if self._market is None or row.steps != self._steps:
             self._forget()
             _check_books(session, row)

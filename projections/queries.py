@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from ledger.amounts import ZERO, exact, plain, share
+from ledger.amounts import ZERO, plain, rounded, share
 from ledger.errors import UnknownName
 from ledger.fields import format_time
 from ledger.log import read, read_head
@@ -199,19 +199,19 @@ def _counts(session: Session) -> dict[str, tuple[int, int]]:
 
 def _total(session: Session, column: Any, condition: Any) -> Decimal:
     """The exact sum of a column; SQLite's own would be a float."""
-    with exact():
+    with rounded():
         return sum(session.scalars(select(column).where(condition)), ZERO)
 
 
 def _return(worth: Decimal, flows: Decimal) -> Decimal:
-    with exact():
+    with rounded():
         return share(worth - flows, Decimal(1), flows)
 
 
 def _unrealised(session: Session, name: str) -> Json:
     """Unrealised profit by currency."""
     found: dict[str, Decimal] = {}
-    with exact():
+    with rounded():
         for holding in session.scalars(select(Holding).where(Holding.bot_name == name)):
             if holding.currency is not None and holding.unrealised_profit is not None:
                 found[holding.currency] = found.get(holding.currency, ZERO) + holding.unrealised_profit

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from ledger.database import get_db_session, get_log_session
+from ledger.database import get_db_session, get_log_session, live_generation
+from ledger.errors import SetupError
 from ledger.log import position_hash, read_head, read_kind, subjects
 from ledger.settings import Database
 from projections.fold_workers import folded
@@ -16,7 +17,7 @@ from projections.generations import CHECKPOINT, building, create_generation, cre
 from projections.market import Market
 from projections.market_rows import MarketRows, save_market, take_in
 from projections.projector import Projector
-from projections.tables import Checkpoint
+from projections.tables import PROJECTOR_VERSION, Checkpoint
 from projections.writer import books_schema, insert_prepared
 
 ROWS_A_WRITE = 20_000
@@ -37,9 +38,10 @@ def rebuild(database: Database, *, progress: Progress | None = None) -> Rebuilt:
 
     `progress` is called with facts done and facts in all. Killed at any moment, the old books stay served.
 
-    Raises: SetupError where another rebuild runs.
+    Raises: SetupError where another rebuild runs, or the books were made by a newer release.
     """
     with building(database):
+        _refuse_newer(database)
         generation = create_generation(database)
         with get_log_session(database) as session:
             through = read_head(session).position
@@ -52,6 +54,17 @@ def rebuild(database: Database, *, progress: Progress | None = None) -> Rebuilt:
         publish(database, generation)
         tell(reached, reached)
     return Rebuilt(generation, reached, rows)
+
+
+def _refuse_newer(database: Database) -> None:
+    if live_generation(database) is None:
+        return
+    with get_db_session(database) as session:
+        version = session.scalar(select(Checkpoint.projector_version).where(Checkpoint.name == CHECKPOINT))
+    if version is not None and version > PROJECTOR_VERSION:
+        raise SetupError(
+            "the books were made by a newer release of botledger, which this one never rebuilds: upgrade it"
+        )
 
 
 def _write_all(database: Database, generation: int, *, through: int, tell: Progress) -> int:

@@ -51,3 +51,10 @@ def test_a_symbol_that_does_not_fit_an_id_is_told_apart_by_its_hash() -> None:
 def test_every_id_of_a_run_is_well_formed(run: str, symbol: str, number: int) -> None:
     assert re.match(ID_PATTERN, run_fact_id(run, symbol, number=number, side="charge"))
     assert re.match(ID_PATTERN, attempt_id(run, "finished"))
+
+
+def test_no_two_runs_make_one_id() -> None:
+    one = run_fact_id("daily.BRK", "B", number=1, side="buy")
+    other = run_fact_id("daily", "BRK.B", number=1, side="buy")
+    assert one != other
+    assert re.match(ID_PATTERN, other)

@@ -10,11 +10,10 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from ledger.database import get_db_session, live_generation
-from ledger.errors import LedgerError
 from ledger.settings import Database
 from projections.compare import check
 from projections.generations import ensure_books
-from projections.projector import NOTES_A_STEP, Overtaken, Projector
+from projections.projector import NOTES_A_STEP, Outdated, Overtaken, Projector
 from projections.queries import knows
 from projections.tables import Checkpoint, HistoricData, PendingFold, PortfolioWorth, Trade
 from tests.replay.crowds import assert_true, books_of_the_owner, count, crowd, progress_of
@@ -202,6 +201,6 @@ def test_books_of_a_log_that_is_not_this_one_are_not_carried_on(database: Databa
         table = "checkpoints" if database.is_sqlite else f"books_{live_generation(database)}.checkpoints"
         connection.execute(text(f"UPDATE {table} SET hash = :hash"), {"hash": bytes(range(32))})
     trades = count(database, Trade)
-    with pytest.raises(LedgerError, match="an older log was restored"):
+    with pytest.raises(Outdated, match="an older one was restored"):
         Projector(database).step()
     assert count(database, Trade) == trades
