@@ -33,6 +33,7 @@ from projections.tables import (
 )
 
 Json = dict[str, Any]
+FLAGS_TOLD = 100
 _ROWS_A_FETCH = 1_000
 
 
@@ -69,6 +70,7 @@ def portfolio(session: Session, name: str) -> Json:
 
     Units: `cash`, `realised_profit` and `fees` by currency; a holding's amounts in its `currency`; `worth` in the
     base currency, without what has no price.
+    Shape: of the flags the newest hundred; `flag_count` says how many there are.
 
     Raises: UnknownName where no fact of this bot is in the books.
     """
@@ -85,7 +87,8 @@ def portfolio(session: Session, name: str) -> Json:
         "fees": plain_value(bot.fees),
         "worth": plain(bot.worth),
         "unpriced": bot.unpriced,
-        "flags": [plain_row(flag) for flag in _flags(session, name)],
+        "flags": [plain_row(flag) for flag in _newest_flags(session, name)],
+        "flag_count": session.scalar(select(func.count()).select_from(Flag).where(Flag.bot_name == name)),
     }
 
 
@@ -186,9 +189,11 @@ def _holding(session: Session, holding: Holding) -> Json:
     return found
 
 
-def _flags(session: Session, name: str) -> Iterator[Flag]:
-    query = select(Flag).where(Flag.bot_name == name).order_by(Flag.at, Flag.position, Flag.kind, Flag.symbol)
-    yield from session.scalars(query)
+def _newest_flags(session: Session, name: str) -> list[Flag]:
+    """The newest flags of a bot, oldest first; all of them are in the table."""
+    order = (Flag.at.desc(), Flag.position.desc(), Flag.kind.desc(), Flag.symbol.desc())
+    query = select(Flag).where(Flag.bot_name == name).order_by(*order).limit(FLAGS_TOLD)
+    return list(reversed(session.scalars(query).all()))
 
 
 def _counts(session: Session) -> dict[str, tuple[int, int]]:
