@@ -16,6 +16,7 @@ import click
 import jsonschema
 import pytest
 import yaml
+
 from ledger.commands.main import cli
 
 ROOT = Path(__file__).parents[2]
