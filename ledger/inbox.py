@@ -75,9 +75,9 @@ class Inbox:
             drained = self._subscription.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
             async with asyncio.timeout(_DRAIN_SECONDS):
                 await drained
-            await self.give_back(message for message, _ in self._waiting)
         except (errors.Error, OSError, TimeoutError) as error:
-            _log.debug("the broker was away at the end", error=str(error))
+            _log.debug("the broker was slow or away at the end", error=str(error))
+        await self.give_back(message for message, _ in self._waiting)
         self._waiting.clear()
 
     async def take(self) -> Batch | None:

@@ -258,6 +258,7 @@ def _portfolio() -> Document:
         "worth": _or_null(_AMOUNT),
         "unpriced": {"type": "array", "items": {"type": "string"}, "description": "what the worth leaves out"},
         "flags": {"type": "array"},
+        "flag_count": {"type": "integer"},
     }
     return {
         "type": "object",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from ledger.database import get_db_session, get_log_session, live_generation
@@ -59,8 +60,13 @@ def rebuild(database: Database, *, progress: Progress | None = None) -> Rebuilt:
 def _refuse_newer(database: Database) -> None:
     if live_generation(database) is None:
         return
-    with get_db_session(database) as session:
-        version = session.scalar(select(Checkpoint.projector_version).where(Checkpoint.name == CHECKPOINT))
+    try:
+        with get_db_session(database) as session:
+            version = session.scalar(select(Checkpoint.projector_version).where(Checkpoint.name == CHECKPOINT))
+    except OperationalError:
+        raise  # The database does not answer: nothing is known of the books.
+    except DatabaseError:
+        return  # Books that cannot be read are what a rebuild is for.
     if version is not None and version > PROJECTOR_VERSION:
         raise SetupError(
             "the books were made by a newer release of botledger, which this one never rebuilds: upgrade it"
