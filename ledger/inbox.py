@@ -29,7 +29,8 @@ _ACKS = "$JS.ACK."
 _MORE = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{CONSUMER}"
 _NAK = b"-NAK"
 _ORDINARY = ("404", "408")  # Nothing waits, or the time is up.
-_BYTES_REACHED = "MaxBytes"
+_FULFILLED = ("MaxBytes", "Batch Completed")
+"""How the broker says, in the description of a status, that it has sent what a pull asked for."""
 _log = structlog.get_logger(__name__)
 
 
@@ -172,8 +173,12 @@ class Inbox:
         """A status: this many messages of a pull will not come, or none of any."""
         status, description = headers.get("Status", ""), headers.get("Description", "")
         left = headers.get("Nats-Pending-Messages", "")
-        self._asked = max(0, self._asked - int(left)) if left.isascii() and left.isdigit() else 0
-        if status not in _ORDINARY and _BYTES_REACHED not in description:
+        fulfilled = any(words in description for words in _FULFILLED)
+        if left.isascii() and left.isdigit():
+            self._asked = max(0, self._asked - int(left))
+        elif not fulfilled:
+            self._asked = 0
+        if status not in _ORDINARY and not fulfilled:
             _log.warning("the broker ended a pull", status=status, description=description)
             self._broken = True
 
@@ -181,9 +186,10 @@ class Inbox:
         """Stream or consumer may be gone: make them again, and wait longer each time that it fails."""
         try:
             await ensure_stream(self._connection)
-            self._broken = False
-            self._asked = 0
         except LedgerError as error:
             _log.error("stream not made, trying again", error=str(error), retry_seconds=self._backoff)
+        else:
+            self._broken = False
+            self._asked = 0
         await wait_for(self._stop, seconds=self._backoff)
         self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)

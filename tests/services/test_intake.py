@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+from structlog.testing import capture_logs
+
 from ledger.database import get_log_session
 from ledger.settings import Database
 from ledger.verify import verify
@@ -93,3 +95,17 @@ def test_the_log_is_whole_after_a_thousand_messages(broker: NatsServer, database
     asyncio.run(scenario())
     with get_log_session(database) as session:
         assert verify(session).facts == 1_000
+
+
+def test_a_pull_that_has_brought_all_it_asked_for_is_no_fault(broker: NatsServer, sqlite_database: Database) -> None:
+    async def scenario() -> None:
+        async with desk(broker.url) as bot, door(broker.url, sqlite_database):
+            for number in range(3_000):
+                await bot.publish(trade(f"t{number}"))
+            await bot.answers(3_000)
+
+    with capture_logs() as logs:
+        asyncio.run(scenario())
+    # Taken for one, it made the door repair what was whole, and pause each time.
+    assert [entry["event"] for entry in logs if entry["log_level"] in ("warning", "error")] == []
+    assert len(recorded(sqlite_database)) == 3_000
