@@ -38,7 +38,11 @@ parser.HMSG_RE = re.compile(
 class Connection(Client):  # type: ignore[misc, unused-ignore]  # untyped where nats-py ships no types
     """nats-py's client, hardened: its read loop dies of a subject that is not UTF-8, and of broken headers."""
 
-    _ended = False
+    def __init__(self) -> None:
+        super().__init__()
+        self._ended = False
+        self._connecting = asyncio.Lock()
+        self._attempt: asyncio.Task[None] | None = None
 
     def _build_message(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
@@ -60,13 +64,37 @@ class Connection(Client):  # type: ignore[misc, unused-ignore]  # untyped where 
         return found
 
     async def _connect_to_server(self, s: Srv) -> None:
-        """nats-py leaves the socket of a failed attempt open, and may go on after it was closed."""
-        self._drop_socket()
-        if not self._ended:
-            await super()._connect_to_server(s)
-        if self._ended:
+        """nats-py leaves the socket of a failed attempt open, forgets one of two opened at once, and may go on
+        after it was closed.
+        """
+        async with self._connecting:
             self._drop_socket()
-            raise asyncio.CancelledError
+            if not self._ended:
+                await super()._connect_to_server(s)
+            if self._ended:
+                self._drop_socket()
+                raise asyncio.CancelledError
+
+    async def _attempt_reconnect(self) -> None:
+        """nats-py begins another attempt where a new connection breaks at once, beside the one that made it."""
+        earlier, self._attempt = self._attempt, asyncio.current_task()
+        if earlier is not None and not earlier.done():
+            earlier.cancel()
+            await asyncio.wait({earlier})
+        await super()._attempt_reconnect()
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - nats-py's own
+        """nats-py fails on what it would still send through a broken socket, and then tells nobody of the end.
+
+        And it ends an attempt that waits for the socket's end, by which this wait ends as well.
+        """
+        self._pending, self._pending_data_size = [], 0
+        try:
+            await super()._close(status, do_cbs)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
 
     async def end(self) -> None:
         """Close for good, whatever state the connection is in."""

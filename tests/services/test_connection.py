@@ -1,0 +1,144 @@
+"""The connection to a broker whose sockets break at every moment of their life."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+import pytest
+from nats import errors
+
+from ledger.connection import close, connect
+from ledger.errors import Unreachable
+from tests.servers import wait_until
+
+PATIENCE_SECONDS = 5.0
+INFO = {"server_id": "torn", "version": "2.15.0", "proto": 1, "headers": True, "max_payload": 1048576}
+GREETING = b"INFO " + json.dumps(INFO).encode() + b"\r\n"
+Life = Callable[[socket.socket], None]
+MakeTorn = Callable[[Sequence[Life]], "TornBroker"]
+
+
+def breaks_at_once(peer: socket.socket) -> None:
+    return
+
+
+def breaks_after_greeting(peer: socket.socket) -> None:
+    peer.sendall(GREETING)
+
+
+def breaks_after_welcome(peer: socket.socket) -> None:
+    peer.sendall(GREETING)
+    read_until_ping(peer)
+    peer.sendall(b"PONG\r\n")
+
+
+def breaks_at_first_flush(peer: socket.socket) -> None:
+    breaks_after_welcome(peer)
+    read_until_ping(peer)
+
+
+def lasts(peer: socket.socket) -> None:
+    peer.sendall(GREETING)
+    while read_until_ping(peer):
+        peer.sendall(b"PONG\r\n")
+
+
+def read_until_ping(peer: socket.socket) -> bool:
+    said = b""
+    while b"PING\r\n" not in said:
+        heard = peer.recv(4096)
+        if not heard:
+            return False
+        said += heard
+    return True
+
+
+class TornBroker:
+    """A peer that greets as a broker does, each of its connections with a life of its own; the last one for ever."""
+
+    def __init__(self, lives: Sequence[Life]) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._lives = iter(lives)
+        self._last = lives[-1]
+        self.accepted = 0
+        self.open = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                peer, _ = self._listener.accept()
+                self.accepted += 1
+                self.open += 1
+                threading.Thread(target=self._live, args=(peer, next(self._lives, self._last)), daemon=True).start()
+
+    def _live(self, peer: socket.socket, life: Life) -> None:
+        """One connection: its life, then nothing more is said; it counts as open until the other side lets go."""
+        peer.settimeout(PATIENCE_SECONDS)
+        with peer, suppress(ConnectionError):
+            life(peer)
+            peer.shutdown(socket.SHUT_WR)
+            while peer.recv(4096):
+                pass
+        self.open -= 1
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@pytest.fixture
+def torn() -> Iterator[MakeTorn]:
+    made: list[TornBroker] = []
+
+    def make(lives: Sequence[Life]) -> TornBroker:
+        made.append(TornBroker(lives))
+        return made[-1]
+
+    yield make
+    for broker in made:
+        broker.close()
+
+
+BROKEN = (breaks_at_once, breaks_after_greeting, breaks_after_welcome, breaks_at_first_flush)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda life: str(life.__name__))
+def test_it_comes_back_through_broken_attempts_and_holds_one_socket(torn: MakeTorn, broken: Life) -> None:
+    broker = torn([breaks_at_first_flush, broken, broken, lasts])
+    asyncio.run(come_back(broker))
+    wait_until(lambda: broker.open == 0, what="every socket is closed")
+    assert broker.accepted == 4
+
+
+async def come_back(broker: TornBroker) -> None:
+    connection = await connect(broker.url)
+    await connection.publish("anything", b"")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (broker.accepted == 4 and connection.is_connected and connection.reconnects):
+            with suppress(errors.Error):
+                await connection.flush(1)
+            await asyncio.sleep(0.01)
+        await connection.flush(1)
+    await asyncio.to_thread(wait_until, lambda: broker.open == 1, what="only the last socket is open")
+    await close(connection)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda life: str(life.__name__))
+def test_an_attempt_that_is_given_up_leaves_no_socket(torn: MakeTorn, broken: Life) -> None:
+    broker = torn([broken])
+    with suppress(Unreachable):  # What breaks after its greeting counts as a broker that has to be found again.
+        asyncio.run(connect_and_close(broker))
+    wait_until(lambda: broker.open == 0, what="every socket is closed")
+    assert broker.accepted
+
+
+async def connect_and_close(broker: TornBroker) -> None:
+    await close(await connect(broker.url, patience_seconds=0.6))
