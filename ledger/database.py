@@ -5,6 +5,9 @@
 
 The log is the schema `ledger`, the books the schema `books`, on both databases; what stands behind the
 names (a PostgreSQL schema `books_7`, a SQLite file) is decided when a session begins.
+
+A commit to the log waits for the disk. One to the books does not: what a power cut undoes there is whole
+transactions with their checkpoint, and the projector does them again.
 """
 
 from __future__ import annotations
@@ -106,11 +109,17 @@ def dispose(database: Database, *, generation: int | None = None) -> None:
 
 
 def sqlite_connection(
-    path: Path, *, mode: Literal["ro", "rw", "rwc"], log: Path | None = None, checkpoints: bool = False
+    path: Path,
+    *,
+    mode: Literal["ro", "rw", "rwc"],
+    log: Path | None = None,
+    checkpoints: bool = False,
+    durable: bool = True,
 ) -> sqlite3.Connection:
-    """An open SQLite file with full durability; `log` is attached read-only as the schema `ledger`.
+    """An open SQLite file; `log` is attached read-only as the schema `ledger`.
 
-    `checkpoints`: whether this connection may move the write-ahead log back into the file.
+    `checkpoints`: whether this connection may move the write-ahead log back into the file. `durable`: whether a
+    commit waits for the disk; without it a power cut may undo the last ones, whole.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -121,7 +130,7 @@ def sqlite_connection(
     )
     if mode == "rwc":
         connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
     connection.execute(f"PRAGMA wal_autocheckpoint={1000 if checkpoints else 0}")
     connection.execute("PRAGMA cache_size=-65536")
     connection.execute("PRAGMA temp_store=MEMORY")
@@ -186,6 +195,7 @@ def _sqlite_engine(database: Database, role: Role, generation: int | None) -> En
                 mode="rwc",
                 log=database.log_file,
                 checkpoints=True,
+                durable=False,
             )
         case "read":
             books = database.log_file if generation is None else database.books_file(generation)
@@ -216,6 +226,8 @@ def _postgres_engine(database: Database, role: Role, generation: int | None) -> 
             f"-c lock_timeout={LOCK_SECONDS}s",
             f"-c idle_in_transaction_session_timeout={IDLE_SECONDS[role]}s",
         ]
+    if role == "books":
+        options.append("-c synchronous_commit=off")
     arguments: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
         "options": " ".join(options),
