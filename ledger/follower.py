@@ -1,17 +1,20 @@
-"""The projector's thread: it follows the log while the door and the answers go on."""
+"""The service's hold on the projector, which runs in a process of its own: `ledger.following`."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 
+from ledger.following import database_line
 from ledger.settings import Database
-from projections.projector import Outdated, Overtaken, Projector
-from projections.rebuild import rebuild
 
-IDLE_SECONDS = 0.25
 JOIN_SECONDS = 3.0
 _FIRST_BACKOFF_SECONDS = 0.1
 _LAST_BACKOFF_SECONDS = 5.0
@@ -19,18 +22,25 @@ _log = structlog.get_logger(__name__)
 
 
 class Follower:
-    """Steps the projector while there is anything to do, and waits to be woken when there is not.
+    """Keeps a projector running, wakes it, and hears of its steps; one that dies is started again.
 
-    `on_moved` is called in its thread, after each step that has changed the books.
+    `on_moved` is called in a thread, after each step that has changed the books.
     """
 
     def __init__(self, database: Database, *, on_moved: Callable[[], None]) -> None:
         self._database = database
         self._on_moved = on_moved
-        self._wake = threading.Event()
         self._stop = threading.Event()
         self._stepped = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="projector", daemon=True)
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._backoff = _FIRST_BACKOFF_SECONDS
+        self._thread = threading.Thread(target=self._attend, name="follower", daemon=True)
+
+    @property
+    def pid(self) -> int | None:
+        """The projector's process, None before the first has begun."""
+        return None if self._process is None else self._process.pid
 
     def start(self) -> None:
         """Begin to follow."""
@@ -38,7 +48,13 @@ class Follower:
 
     def wake(self) -> None:
         """Something has been recorded."""
-        self._wake.set()
+        process = self._process
+        if process is None or process.stdin is None:
+            return  # One that starts looks by itself.
+        try:
+            os.write(process.stdin.fileno(), b"\n")
+        except (OSError, ValueError):
+            return  # Full: it has signs enough to see. Closed: it has ended, and the next one looks by itself.
 
     def wait_for_first_step(self, timeout_seconds: float) -> bool:
         """Whether the first step ended in time, so that there are books."""
@@ -46,43 +62,53 @@ class Follower:
 
     def close(self) -> None:
         """End after the step in hand; a step that hangs is left to the database to roll back."""
-        self._stop.set()
-        self._wake.set()
-        if self._thread.ident is not None:
+        with self._lock:
+            self._stop.set()
+            process = self._process
+            if process is not None and process.stdin is not None:
+                process.stdin.close()
+        if self._thread.ident is None:
+            return
+        self._thread.join(JOIN_SECONDS)
+        if process is not None and process.poll() is None:
+            process.kill()
             self._thread.join(JOIN_SECONDS)
 
-    def _follow(self) -> None:
-        projector = Projector(self._database)
-        backoff = _FIRST_BACKOFF_SECONDS
-        while not self._stop.is_set():
-            try:
-                moved = projector.step()
-            except Overtaken:
-                self._stop.wait(_FIRST_BACKOFF_SECONDS)  # Another instance follows as well: its turn.
-                continue
-            except Outdated as outdated:
-                _log.warning("the books are made anew", reason=str(outdated))
-                self._renew()
-                continue
-            except Exception as error:  # noqa: BLE001 - the outermost loop: the books wait until they can go on
-                problem = str(error).partition("\n")[0]
-                _log.error("projector step failed", error=type(error).__name__, text=problem, retry_seconds=backoff)
-                self._stop.wait(backoff)
-                backoff = min(backoff * 2, _LAST_BACKOFF_SECONDS)
-                continue
-            backoff = _FIRST_BACKOFF_SECONDS
-            self._stepped.set()
-            if moved:
-                self._on_moved()
-            else:
-                self._wake.wait(IDLE_SECONDS)
-                self._wake.clear()
-        projector.close()
+    def _attend(self) -> None:
+        while (process := self._begin()) is not None:
+            with process:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    self._hear(json.loads(line))
+            if not self._stop.is_set():
+                _log.error("the projector has ended, starting it again", exit_code=process.returncode)
+            self._stop.wait(self._backoff)
+            self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)
 
-    def _renew(self) -> None:
-        """Make the books anew beside the live ones, which are served meanwhile."""
-        try:
-            rebuild(self._database)
-        except Exception as error:  # noqa: BLE001 - the outermost loop: it is tried again with the next step
-            _log.error("rebuild failed", error=type(error).__name__, text=str(error).partition("\n")[0])
-            self._stop.wait(_LAST_BACKOFF_SECONDS)
+    def _begin(self) -> subprocess.Popen[str] | None:
+        """A projector's process, running the code that runs here; None once it is not wanted any more."""
+        with self._lock:
+            if self._stop.is_set():
+                return None
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "ledger.following"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+            assert self._process.stdin is not None
+            self._process.stdin.write(database_line(self._database))
+            self._process.stdin.flush()
+            os.set_blocking(self._process.stdin.fileno(), False)
+            return self._process
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        """A step, or an event for the log."""
+        if "level" in message:
+            getattr(_log, message.pop("level"))(message.pop("event"), **message)
+            return
+        self._backoff = _FIRST_BACKOFF_SECONDS
+        self._stepped.set()
+        if message["moved"]:
+            self._on_moved()

@@ -7,10 +7,11 @@ import pytest
 from tests.house.source import PACKAGES, PURE, Source, has_reason, imported, imports, reachable, sources
 
 SOURCES = sources(*PACKAGES)
-COMPOSITION_ROOT = ("ledger.service", "ledger.follower", "ledger.demo", "ledger.commands")
+COMPOSITION_ROOT = ("ledger.service", "ledger.follower", "ledger.following", "ledger.demo", "ledger.commands")
 IMPURE = {"asyncio", "logging", "nats", "sqlalchemy", "sqlite3", "structlog", "threading", "time", "psycopg", "alembic"}
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "perf_counter", "time_ns", "monotonic_ns"}
 WRITING = {"append"}
+DOORS = {"ledger.intake", "ledger.quarantine", "ledger.migrations"}
 
 
 def is_in(name: str, rooms: tuple[str, ...]) -> bool:
@@ -52,6 +53,7 @@ def test_only_the_composition_root_knows_the_composition_root(source: Source) ->
 
 def test_projections_never_write_to_the_log(source: Source) -> None:
     if source.name.startswith("projections"):
+        assert not imported(source) & DOORS
         names = {
             alias.name
             for node in ast.walk(source.tree())
@@ -64,6 +66,9 @@ def test_projections_never_write_to_the_log(source: Source) -> None:
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "log"
         }
         assert not (names | called) & WRITING
+        for node in ast.walk(source.tree()):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "get_log_session":
+                assert not node.keywords, f"line {node.lineno}: a session that writes to the log"
 
 
 @pytest.mark.parametrize("room", PURE)
