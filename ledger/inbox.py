@@ -13,11 +13,13 @@ from nats import errors
 from nats.aio.msg import Msg
 
 from ledger.broker import CONSUMER, STREAM, ensure_stream
+from ledger.bundles import count_lines
 from ledger.connection import Connection
 from ledger.errors import LedgerError, Unreachable
 from ledger.waiting import wait_for
 
 BATCH_MESSAGES = 1_000
+BATCH_FACTS = 1_000
 BATCH_BYTES = 8 * 1024 * 1024
 LINGER_BELOW = 500
 LINGER_SECONDS = 0.01
@@ -36,9 +38,16 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Messages of one life of the connection; `reconnects` says of which."""
+    """Messages of one life of the connection, about `BATCH_FACTS` facts of them; `reconnects` says of which life."""
 
     messages: tuple[Msg, ...]
+    reconnects: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    message: Msg
+    facts: int
     reconnects: int
 
 
@@ -52,7 +61,8 @@ class Inbox:
     def __init__(self, connection: Connection, stop: asyncio.Event) -> None:
         self._connection = connection
         self._stop = stop
-        self._waiting: deque[tuple[Msg, int]] = deque()
+        self._waiting: deque[_Waiting] = deque()
+        self._facts_waiting = 0
         self._changed = asyncio.Event()
         self._prefix = connection.new_inbox()
         self._round = 0
@@ -78,7 +88,7 @@ class Inbox:
                 await drained
         except (errors.Error, OSError, TimeoutError) as error:
             _log.debug("the broker was slow or away at the end", error=str(error))
-        await self.give_back(message for message, _ in self._waiting)
+        await self.give_back(waiting.message for waiting in self._waiting)
         self._waiting.clear()
 
     async def take(self) -> Batch | None:
@@ -92,7 +102,7 @@ class Inbox:
             await self._ask()
             await self._wait()
         now = asyncio.get_running_loop().time()
-        if len(self._waiting) < LINGER_BELOW and now - self._taken_at < 2 * LINGER_SECONDS:
+        if self._facts_waiting < LINGER_BELOW and now - self._taken_at < 2 * LINGER_SECONDS:
             await asyncio.sleep(LINGER_SECONDS)  # Under load, fewer and larger commits; an idle door opens at once.
         if self._stop.is_set():
             return None
@@ -111,14 +121,16 @@ class Inbox:
 
     def _next_batch(self) -> Batch:
         messages: list[Msg] = []
-        size = 0
-        reconnects = self._waiting[0][1]
-        while self._waiting and len(messages) < BATCH_MESSAGES:
-            message, life = self._waiting[0]
-            size += len(message.data)
-            if messages and (size > BATCH_BYTES or life != reconnects):
+        size = facts = 0
+        reconnects = self._waiting[0].reconnects
+        while self._waiting:
+            waiting = self._waiting[0]
+            size += len(waiting.message.data)
+            facts += waiting.facts
+            if messages and (size > BATCH_BYTES or facts > BATCH_FACTS or waiting.reconnects != reconnects):
                 break
-            messages.append(message)
+            messages.append(waiting.message)
+            self._facts_waiting -= waiting.facts
             self._waiting.popleft()
         return Batch(tuple(messages), reconnects)
 
@@ -162,7 +174,9 @@ class Inbox:
     async def _receive(self, message: Msg) -> None:
         if message.reply.startswith(_ACKS):
             self._asked = max(0, self._asked - 1)
-            self._waiting.append((message, self._connection.reconnects))
+            facts = count_lines(message.data, message.headers)
+            self._waiting.append(_Waiting(message, facts, self._connection.reconnects))
+            self._facts_waiting += facts
             self._backoff = _LOOK_SECONDS
             self._changed.set()
         elif message.subject == f"{self._prefix}.{self._round}":

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DataError, DBAPIError
 
 from ledger import log
 from ledger.broker import receipts_subject
+from ledger.bundles import LINES_LIMIT, count_lines, is_bundle
 from ledger.connection import Connection
 from ledger.database import get_log_session
 from ledger.errors import LedgerError, Refused
@@ -90,18 +91,33 @@ def entry_of(subject: str, data: bytes) -> log.Entry:
         return _refusal(name, data, "malformed", f"message: cannot be read ({type(error).__name__})")
 
 
+def _entries_of(message: Msg) -> list[log.Entry]:
+    """What a message of the broker holds: one entry, or where it is a bundle one for each of its lines."""
+    if not is_bundle(message.headers):
+        return [entry_of(message.subject, message.data)]
+    lines = count_lines(message.data, message.headers)
+    if lines > LINES_LIMIT:
+        name = message.subject.removeprefix(SUBJECT_PREFIX)
+        detail = f"message: a bundle has {lines} lines; it may have {LINES_LIMIT}"
+        return [_refusal(name, message.data, "malformed", detail)]
+    return [entry_of(message.subject, line) for line in message.data.split(b"\n")]
+
+
+def _record_batch(database: Database, batch: Sequence[Msg]) -> tuple[Receipt, ...]:
+    return record_entries(database, [entry for message in batch for entry in _entries_of(message)])
+
+
 async def _record_until_done(
     database: Database, batch: Sequence[Msg], stop: asyncio.Event
 ) -> tuple[Receipt, ...] | None:
-    """The receipts, however long the database is away; None where `stop` came first.
+    """The receipts, one for each fact, however long the database is away; None where `stop` came first.
 
     A lost answer to COMMIT leaves the outcome unknown: doing it again is harmless, for identities are unique.
     """
     backoff = _FIRST_BACKOFF_SECONDS
-    messages = [(message.subject, message.data) for message in batch]
     while not stop.is_set():
         try:
-            return await asyncio.to_thread(record, database, messages)
+            return await asyncio.to_thread(_record_batch, database, batch)
         except Exception as error:  # noqa: BLE001 - the outermost loop: no message is given up
             _log.warning("batch not recorded, trying again", error=_one_line(error), retry_seconds=backoff)
         await wait_for(stop, seconds=backoff)
@@ -113,9 +129,9 @@ async def _answer(connection: Connection, batch: Batch, receipts: Sequence[Recei
     """Publish the receipts, then acknowledge; what fails is answered again, for the message comes again."""
     counts = Counter[str](receipt.status for receipt in receipts)
     last = max((receipt.position or 0 for receipt in receipts if receipt.status == "recorded"), default=None)
-    _log.info("batch recorded", messages=len(batch.messages), last_position=last, **counts)
+    _log.info("batch recorded", facts=len(receipts), last_position=last, **counts)
     try:
-        await _publish_receipts(connection, batch.messages, receipts)
+        await _publish_receipts(connection, receipts)
         if connection.reconnects != batch.reconnects:
             return  # After a power cut of the broker the same sequence may name another message by now.
         for message in batch.messages:
@@ -124,10 +140,10 @@ async def _answer(connection: Connection, batch: Batch, receipts: Sequence[Recei
         _log.warning("batch recorded, not answered", error=_one_line(error))
 
 
-async def _publish_receipts(connection: Connection, messages: Sequence[Msg], receipts: Sequence[Receipt]) -> None:
+async def _publish_receipts(connection: Connection, receipts: Sequence[Receipt]) -> None:
     answers: dict[str, list[Receipt]] = defaultdict(list)
-    for message, receipt in zip(messages, receipts, strict=True):
-        answers[message.subject.removeprefix(SUBJECT_PREFIX)].append(receipt)
+    for receipt in receipts:
+        answers[receipt.subject].append(receipt)
     for subject, found in answers.items():
         if not _is_name(subject):
             continue  # Nobody can listen under such a name, and a long one would break the connection.

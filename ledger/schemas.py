@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from pydantic.json_schema import models_json_schema
 
+from ledger.bundles import CONTENT_TYPE, LINES_LIMIT
 from ledger.events import EVENT_TYPES
 from ledger.fields import EXPECTED, ID_PATTERN, NAME_PATTERN
 from ledger.messages import KINDS, MESSAGE_BYTES, SUBJECT_PREFIX
@@ -59,7 +60,9 @@ def asyncapi() -> Document:
             "version": FORMAT_VERSION,
             "description": (
                 "Facts go in on a subject that names who speaks; a receipt comes out for each, once it is committed. "
-                "What another release may know is parked, what is malformed is rejected; both are answered."
+                "What another release may know is parked, what is malformed is rejected; both are answered. "
+                f"Several messages of one speaker may travel as one, a line each, at most {LINES_LIMIT}, with the "
+                f"header Content-Type: {CONTENT_TYPE}."
             ),
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import nats.errors
@@ -19,6 +19,7 @@ from nats.aio.msg import Msg
 
 from ledger.addresses import Broker
 from ledger.broker import queries_subject, receipts_subject
+from ledger.bundles import bundled
 from ledger.connection import Connection
 from ledger.errors import LedgerError, SetupError, Unreachable
 from ledger.messages import SUBJECT_PREFIX
@@ -153,7 +154,7 @@ class Sender:
             self._client = None
             # nats-py asserts that it was connecting: a client that never began has nothing to close.
             with suppress(AssertionError):
-                await client.close()
+                await client.end()
 
     async def _connect(self, client: Connection, broker: Broker) -> None:
         self._denied = None
@@ -187,8 +188,7 @@ class Sender:
     async def _send(self, client: Connection) -> None:
         """Publish what is overdue again, then what is new, as far as the window has room."""
         subject = SUBJECT_PREFIX + self._outbox.subject
-        for payload in self._window.overdue(time.monotonic()):
-            await self._publish(client, subject, payload)
+        await self._publish(client, subject, self._window.overdue(time.monotonic()))
         while room := self._window.room():
             facts = self._outbox.waiting(
                 after=self._window.cursor, limit=min(room, WINDOW_FACTS), limit_bytes=WINDOW_BYTES
@@ -198,14 +198,15 @@ class Sender:
             now = time.monotonic()
             for fact in facts:
                 self._window.sent(fact, now)
-                await self._publish(client, subject, fact.payload)
+            await self._publish(client, subject, (fact.payload for fact in facts))
 
-    async def _publish(self, client: Connection, subject: str, payload: bytes) -> None:
-        try:
-            await client.publish(subject, payload)
-        except nats.errors.MaxPayloadError as error:
-            # The broker's own limit is too small. The fact stays; what comes after it goes out all the same.
-            self._note(error)
+    async def _publish(self, client: Connection, subject: str, payloads: Iterable[bytes]) -> None:
+        for data, headers in bundled(payloads):
+            try:
+                await client.publish(subject, data, headers=headers)
+            except nats.errors.MaxPayloadError as error:
+                # The broker's own limit is too small. The facts stay; what comes after them goes out all the same.
+                self._note(error)
 
     async def _take_receipts(self, message: Msg) -> None:
         try:

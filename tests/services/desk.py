@@ -50,9 +50,9 @@ class Desk:
         await self.connection.subscribe("ledger.receipts.*.*", cb=self._hear)
         await self.connection.flush()
 
-    async def publish(self, data: bytes, *, subject: str = BOT) -> None:
+    async def publish(self, data: bytes, *, subject: str = BOT, headers: dict[str, str] | None = None) -> None:
         """Publish, and wait until the broker has it in its stream."""
-        await self.connection.jetstream().publish(f"ledger.{subject}", data)
+        await self.connection.jetstream().publish(f"ledger.{subject}", data, headers=headers)
         self.acknowledged += 1
 
     async def answers(self, count: int) -> list[Receipt]:

@@ -3,9 +3,13 @@
 import asyncio
 import json
 
+from sqlalchemy import select
 from structlog.testing import capture_logs
 
+from ledger.bundles import HEADERS, LINES_LIMIT
 from ledger.database import get_log_session
+from ledger.messages import decode
+from ledger.schema import rejected
 from ledger.settings import Database
 from ledger.verify import verify
 from tests.servers import NatsServer
@@ -53,6 +57,86 @@ def test_other_content_under_the_same_id_is_a_conflict_kept_and_told(broker: Nat
     asyncio.run(scenario())
     assert recorded(database) == [(1, BOT, "t1")]
     assert [(subject, id_, reason) for subject, id_, reason, _ in kept(database)] == [(BOT, "t1", "conflict")]
+
+
+def test_each_line_of_a_bundle_has_an_outcome_of_its_own(broker: NatsServer, database: Database) -> None:
+    unknown = json.dumps({"id": "u1", "type": "teleported", "at": AT}).encode()
+    bad = trade("t2", quantity=3)
+    lines = [trade("t1"), bad, b"", unknown, trade("t1"), trade("t1", price="1"), trade("t3")]
+
+    async def scenario() -> None:
+        async with desk(broker.url) as bot, door(broker.url, database):
+            await bot.publish(b"\n".join(lines), headers=HEADERS)
+            await bot.publish(trade("t4"))
+            told = [(receipt.id, receipt.status) for receipt in await bot.answers(len(lines) + 1)]
+            assert told == [
+                ("t1", "recorded"),
+                ("t2", "rejected"),
+                ("", "rejected"),
+                ("u1", "parked"),
+                ("t1", "duplicate"),
+                ("t1", "conflict"),
+                ("t3", "recorded"),
+                ("t4", "recorded"),
+            ]
+
+    asyncio.run(scenario())
+    assert recorded(database) == [(1, BOT, "t1"), (2, BOT, "t3"), (3, BOT, "t4")]
+    assert [(id_, reason, payload) for _, id_, reason, payload in kept(database)] == [
+        ("t2", "malformed", bad),
+        ("", "malformed", b""),
+        ("t1", "conflict", decode(BOT, lines[5]).payload),
+    ]
+    assert count_parked(database) == 1
+
+
+def test_without_the_header_lines_are_one_malformed_message(broker: NatsServer, database: Database) -> None:
+    data = trade("t1") + b"\n" + trade("t2")
+
+    async def scenario() -> None:
+        async with desk(broker.url) as bot, door(broker.url, database):
+            await bot.publish(data)
+            await bot.publish(trade("t3"))
+            await bot.answers(2)
+
+    asyncio.run(scenario())
+    assert recorded(database) == [(1, BOT, "t3")]
+    assert [payload for *_, payload in kept(database)] == [data]
+
+
+def test_a_bundle_of_too_many_lines_is_refused_whole(broker: NatsServer, database: Database) -> None:
+    data = b"\n" * LINES_LIMIT
+
+    async def scenario() -> None:
+        async with desk(broker.url) as bot, door(broker.url, database):
+            await bot.publish(data, headers=HEADERS)
+            await bot.publish(trade("t1"))
+            await bot.answers(2)
+
+    asyncio.run(scenario())
+    assert recorded(database) == [(1, BOT, "t1")]
+    assert [payload for *_, payload in kept(database)] == [data]
+    with get_log_session(database) as session:
+        detail = session.scalars(select(rejected.c.detail)).one()
+    assert detail == "message: a bundle has 1001 lines; it may have 1000"
+
+
+def test_bundles_are_taken_in_transactions_of_bounded_size(broker: NatsServer, database: Database) -> None:
+    bundles = [b"\n".join(trade(f"t{number}-{line}") for line in range(400)) for number in range(5)]
+
+    async def scenario() -> None:
+        async with desk(broker.url) as bot:
+            for bundle in bundles:
+                await bot.publish(bundle, headers=HEADERS)
+            with capture_logs() as logs:
+                async with door(broker.url, database):
+                    await bot.answers(2_000)
+            sizes = [log["facts"] for log in logs if log["event"] == "batch recorded"]
+            assert sum(sizes) == 2_000
+            assert set(sizes) <= {400, 800}
+
+    asyncio.run(scenario())
+    assert len(recorded(database)) == 2_000
 
 
 def test_an_unknown_type_is_parked_and_told(broker: NatsServer, database: Database) -> None:

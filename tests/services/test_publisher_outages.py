@@ -1,5 +1,6 @@
 """Bots whose broker or ledger is away, refuses them, or is somewhere else."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from ledger.broker import STREAM
+from ledger.connection import close, connect
 from ledger.errors import SetupError, Unconfirmed, Unreachable
 from ledger.publisher import Bot
 from ledger.service import running_service
@@ -53,6 +56,40 @@ def test_an_error_in_the_block_is_not_replaced_by_missing_receipts(make_bot: Mak
     ):
         bot.deposit(1)
         raise ZeroDivisionError
+
+
+def test_many_facts_travel_in_few_messages_and_a_single_one_as_it_is(
+    make_bot: MakeBot, broker: NatsServer, ledger: Ledger, sqlite_database: Database
+) -> None:
+    deposit = {"type": "deposit", "amount": "1"}
+    with ledger():
+        pass  # It has made the stream.
+    bot = make_bot()
+    bot.publish([deposit | {"id": f"d{number:03}"} for number in range(250)])
+    assert bot.flush(SOON) == 250
+    assert [len(data.split(b"\n")) for data, _ in stream_of(broker)] == [100, 100, 50]
+    single = bot.deposit(1, id="single")
+    assert bot.flush(SOON) == 251
+    assert stream_of(broker)[3:] == [(single.payload, {})]
+    with ledger():
+        assert bot.flush(DEADLINE_SECONDS) == 0
+    assert ids(sqlite_database) == [*(f"d{number:03}" for number in range(250)), "single"]
+
+
+def stream_of(broker: NatsServer) -> list[tuple[bytes, dict[str, str]]]:
+    """What is in the broker's stream: data and headers of each message."""
+
+    async def read() -> list[tuple[bytes, dict[str, str]]]:
+        connection = await connect(broker.url)
+        try:
+            context = connection.jetstream()
+            last = (await context.stream_info(STREAM)).state.last_seq
+            found = [await context.get_msg(STREAM, number) for number in range(1, last + 1)]
+        finally:
+            await close(connection)
+        return [(message.data or b"", message.headers or {}) for message in found]
+
+    return asyncio.run(read())
 
 
 def test_the_sender_comes_back_when_the_broker_does(
