@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from benchmarks.report import Line, Report, rate
 from benchmarks.rounds import Rates, Turn, take_turns
 from benchmarks.stage import POSTGRES, SQLITE, Stage, fill
 from benchmarks.today import mutable_tables
+from ledger.bundles import bundled
 from ledger.connection import close, connect
 from ledger.database import dispose, get_db_session
 from ledger.messages import SUBJECT_PREFIX
@@ -37,7 +39,7 @@ BROKERS = {
     "every 2 min": 'jetstream { sync_interval: "2m" }',
     "always": "jetstream { sync_interval: always }",
 }
-FACTS_A_ROUND = {"every 2 min": 8_000, "always": 2_000}
+FACTS_A_ROUND = 8_000
 SHIPPED = {SQLITE: "every 2 min", POSTGRES: "always"}
 """How the broker syncs where it is ours to say: embedded beside SQLite, in compose.yaml beside PostgreSQL."""
 TODAY = "today"
@@ -79,7 +81,7 @@ def _add_lines(report: Report, kind: str, sync: str, rates: Rates) -> None:
 
 
 def _contestants(stage: Stage, stack: ExitStack, kind: str, sync: str, *, rounds: int) -> dict[str, Turn]:
-    spoken = [_by_round(number, FACTS_A_ROUND[sync]) for number in range(rounds + 1)]
+    spoken = [_by_round(number, FACTS_A_ROUND) for number in range(rounds + 1)]
     turns: dict[str, Turn] = {}
     for role in (THROW, RECORD, SERVE):
         directory = stack.enter_context(stage.directory())
@@ -140,19 +142,22 @@ def _throwing(url: str, door: subprocess.Popen[str], spoken: Sequence[Spoken]) -
 
     def throw(number: int) -> int:
         nonlocal taken
-        messages = [(SUBJECT_PREFIX + "bots." + bot, json.dumps(fields).encode()) for bot, fields in spoken[number]]
+        payloads: dict[str, list[bytes]] = defaultdict(list)
+        for bot, fields in spoken[number]:
+            payloads[bot].append(json.dumps(fields).encode())
+        messages = [(bot, *message) for bot, found in payloads.items() for message in bundled(found)]
         asyncio.run(_publish_bare(url, messages))
         taken += len(messages)
         _wait_for(door, lambda line: int(line) >= taken)
-        return len(messages)
+        return len(spoken[number])
 
     return throw
 
 
-async def _publish_bare(url: str, messages: Sequence[tuple[str, bytes]]) -> None:
+async def _publish_bare(url: str, messages: Sequence[tuple[str, bytes, dict[str, str] | None]]) -> None:
     connection = await connect(url)
-    for subject, data in messages:
-        await connection.publish(subject, data)
+    for bot, data, headers in messages:
+        await connection.publish(f"{SUBJECT_PREFIX}bots.{bot}", data, headers=headers)
     await connection.flush()
     await close(connection)
 
