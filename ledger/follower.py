@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -48,13 +49,9 @@ class Follower:
 
     def wake(self) -> None:
         """Something has been recorded."""
-        process = self._process
-        if process is None or process.stdin is None:
-            return  # One that starts looks by itself.
-        try:
-            os.write(process.stdin.fileno(), b"\n")
-        except (OSError, ValueError):
-            return  # Full: it has signs enough to see. Closed: it has ended, and the next one looks by itself.
+        with self._lock, suppress(OSError):  # It has signs enough to see, or has ended: the next one looks by itself.
+            if self._process is not None and self._process.stdin is not None and not self._process.stdin.closed:
+                os.write(self._process.stdin.fileno(), b"\n")
 
     def wait_for_first_step(self, timeout_seconds: float) -> bool:
         """Whether the first step ended in time, so that there are books."""
@@ -62,11 +59,9 @@ class Follower:
 
     def close(self) -> None:
         """End after the step in hand; a step that hangs is left to the database to roll back."""
-        with self._lock:
-            self._stop.set()
-            process = self._process
-            if process is not None and process.stdin is not None:
-                process.stdin.close()
+        self._stop.set()
+        self._close_input()
+        process = self._process
         if self._thread.ident is None:
             return
         self._thread.join(JOIN_SECONDS)
@@ -76,10 +71,12 @@ class Follower:
 
     def _attend(self) -> None:
         while (process := self._begin()) is not None:
-            with process:
-                assert process.stdout is not None
+            assert process.stdout is not None
+            with process.stdout:
                 for line in process.stdout:
                     self._hear(json.loads(line))
+            process.wait()
+            self._close_input()
             if not self._stop.is_set():
                 _log.error("the projector has ended, starting it again", exit_code=process.returncode)
             self._stop.wait(self._backoff)
@@ -95,13 +92,20 @@ class Follower:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
+                process_group=0,  # Ctrl-C is for the service, which then closes the input.
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
             assert self._process.stdin is not None
-            self._process.stdin.write(database_line(self._database))
-            self._process.stdin.flush()
+            with suppress(BrokenPipeError):  # It has died at once, which is heard of in its output.
+                os.write(self._process.stdin.fileno(), database_line(self._database).encode())
             os.set_blocking(self._process.stdin.fileno(), False)
             return self._process
+
+    def _close_input(self) -> None:
+        """End the process, if it lives; never while a sign is written, which would go to the next file opened."""
+        with self._lock:
+            if self._process is not None and self._process.stdin is not None:
+                self._process.stdin.close()
 
     def _hear(self, message: dict[str, Any]) -> None:
         """A step, or an event for the log."""

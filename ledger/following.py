@@ -35,8 +35,10 @@ _log = structlog.get_logger(__name__)
 
 def main() -> None:
     """Follow until the input ends or SIGTERM comes; the step in hand is finished."""
-    following = Following(read_database(sys.stdin.readline()))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then closes the input.
+    line = sys.stdin.readline()
+    if not line:
+        return
+    following = Following(read_database(line))
     signal.signal(signal.SIGTERM, following.stop)
     structlog.configure(processors=[_tell_event], wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
     threading.Thread(target=following.listen, name="listener", daemon=True).start()
