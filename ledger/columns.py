@@ -99,7 +99,12 @@ def exact_json(text: str | bytes) -> Any:
 
 def amounts_text(amounts: dict[str, Decimal]) -> str:
     """The JSON text of amounts by name: exact numbers, names sorted."""
-    return "{" + ", ".join(f"{json.dumps(name)}: {plain(amounts[name])}" for name in sorted(amounts)) + "}"
+    return "{" + ", ".join([f"{_quoted(name)}: {plain(amounts[name])}" for name in sorted(amounts)]) + "}"
+
+
+@lru_cache(maxsize=65_536)
+def _quoted(name: str) -> str:
+    return json.dumps(name)
 
 
 @lru_cache(maxsize=65_536)

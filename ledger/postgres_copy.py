@@ -67,10 +67,3 @@ def _copying(connection: Connection, target: str) -> Iterator[Any]:
         ) from error
     finally:
         cursor.close()
-
-
-def json_text(text: str) -> Any:
-    """A JSON text as the driver takes it for a `json` column, digit for digit."""
-    from psycopg.types.json import Json  # only here: the driver is an extra
-
-    return Json(text, dumps=str)
