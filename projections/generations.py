@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Table, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ledger.columns import Amount
@@ -28,6 +28,9 @@ _LOCK_KEY = 0x626F6F6B73  # "books"
 _SWAP_ATTEMPTS = 60
 _SWAP_LOCK_MILLISECONDS = 500
 CHECKPOINT = "books"
+_BROKEN_FILES = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_BROKEN_STATES = ("3F000", "42P01", "42703", "XX001", "XX002")
+"""PostgreSQL's words for a schema, table or column that is not there, and for damaged data or indexes."""
 _GENERATION_FILES = re.compile(r"books-(\d+)\.sqlite(-wal|-shm|-journal)?")
 
 
@@ -160,6 +163,16 @@ def _drop(connection: Connection, number: int) -> None:
             raise
 
 
+def are_broken(error: DatabaseError) -> bool:
+    """Whether books cannot be read: cut, damaged, or without their tables. A rebuild makes them anew."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return state in _BROKEN_STATES
+    if getattr(error.orig, "sqlite_errorname", "").startswith(_BROKEN_FILES):
+        return True
+    return str(error.orig).startswith(("no such table", "no such column"))
+
+
 def is_lock_timeout(error: OperationalError) -> bool:
     """Whether PostgreSQL gave up waiting for another transaction's lock."""
     return getattr(error.orig, "sqlstate", None) == "55P03"
@@ -186,7 +199,8 @@ def _sync(path: Path) -> None:
     """
     with closing(sqlite_connection(path, mode="rw", checkpoints=True)) as connection:
         busy, *_ = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
-        assert not busy, "nobody else has the new books open"
+        if busy:
+            raise SetupError(f"somebody has {path} open, which is not finished yet: let them end, then rebuild")
 
 
 def _point(target: Path, link: Path) -> None:

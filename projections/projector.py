@@ -14,7 +14,7 @@ from datetime import date
 from decimal import Inexact
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from ledger.database import dispose, get_db_session
@@ -23,7 +23,7 @@ from ledger.events import BotRegistered, Recorded
 from ledger.log import position_hash, read, read_head, read_kind, read_subject
 from ledger.settings import Database
 from projections.folding import EVERYTHING, BotRows, Kept, can_go_on, fold, go_on
-from projections.generations import CHECKPOINT, ensure_books, is_lock_timeout
+from projections.generations import CHECKPOINT, are_broken, ensure_books, is_lock_timeout
 from projections.market import Effect, Market
 from projections.market_rows import save_market, take_in
 from projections.saving import save
@@ -98,6 +98,11 @@ class Projector:
         try:
             with get_db_session(self._database, writes=True, generation=generation) as session:
                 return self._step(session)
+        except DatabaseError as error:
+            self._forget()
+            if are_broken(error):
+                raise Outdated(f"the books cannot be read: {str(error.orig).partition(chr(10))[0]}") from error
+            raise
         except BaseException:
             self._forget()
             raise
@@ -144,11 +149,13 @@ class Projector:
         """Take the checkpoint row; whatever is kept in memory goes where another projector has moved it."""
         query = select(Checkpoint).where(Checkpoint.name == CHECKPOINT).with_for_update()
         try:
-            row = session.scalars(query).one()
+            row = session.scalars(query).one_or_none()
         except OperationalError as error:
             if is_lock_timeout(error):
                 raise Overtaken("another projector is at work on these books") from error
             raise
+        if row is None:
+            raise Outdated("the books have lost their checkpoint")
         if self._market is None or row.steps != self._steps:
             self._forget()
             _check_books(session, row)

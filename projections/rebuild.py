@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from ledger.database import get_db_session, get_log_session, live_generation
@@ -14,7 +14,7 @@ from ledger.errors import SetupError
 from ledger.log import position_hash, read_head, read_kind, subjects
 from ledger.settings import Database
 from projections.fold_workers import folded
-from projections.generations import CHECKPOINT, building, create_generation, create_indexes, publish
+from projections.generations import CHECKPOINT, are_broken, building, create_generation, create_indexes, publish
 from projections.market import Market
 from projections.market_rows import MarketRows, save_market, take_in
 from projections.projector import Projector
@@ -63,10 +63,10 @@ def _refuse_newer(database: Database) -> None:
     try:
         with get_db_session(database) as session:
             version = session.scalar(select(Checkpoint.projector_version).where(Checkpoint.name == CHECKPOINT))
-    except OperationalError:
+    except DatabaseError as error:
+        if are_broken(error):
+            return  # This is what a rebuild is for.
         raise  # The database does not answer: nothing is known of the books.
-    except DatabaseError:
-        return  # Books that cannot be read are what a rebuild is for.
     if version is not None and version > PROJECTOR_VERSION:
         raise SetupError(
             "the books were made by a newer release of botledger, which this one never rebuilds: upgrade it"
