@@ -9,27 +9,29 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
-from ledger.following import database_line
+from ledger.following import Order
 from ledger.settings import Database
 
+IDLE_SECONDS = 0.25
 JOIN_SECONDS = 3.0
 _FIRST_BACKOFF_SECONDS = 0.1
 _LAST_BACKOFF_SECONDS = 5.0
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _log = structlog.get_logger(__name__)
 
 
 class Follower:
     """Keeps a projector running, wakes it, and hears of its steps; one that dies is started again.
 
-    `on_moved` is called in a thread, after each step that has changed the books.
+    `on_moved` is called in a thread, after each step that has changed the books. `idle_seconds`: how long the
+    projector waits for a sign before it looks without one, for other services record as well.
     """
 
-    def __init__(self, database: Database, *, on_moved: Callable[[], None]) -> None:
-        self._database = database
+    def __init__(self, database: Database, *, on_moved: Callable[[], None], idle_seconds: float = IDLE_SECONDS) -> None:
+        self._order = Order(database, idle_seconds)
         self._on_moved = on_moved
         self._stop = threading.Event()
         self._stepped = threading.Event()
@@ -42,6 +44,11 @@ class Follower:
     def pid(self) -> int | None:
         """The projector's process, None before the first has begun."""
         return None if self._process is None else self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the projector's process has ended, None before that."""
+        return None if self._process is None else self._process.returncode
 
     def start(self) -> None:
         """Begin to follow."""
@@ -57,30 +64,47 @@ class Follower:
         """Whether the first step ended in time, so that there are books."""
         return self._stepped.wait(timeout_seconds)
 
-    def close(self) -> None:
-        """End after the step in hand; a step that hangs is left to the database to roll back."""
+    def stop(self) -> None:
+        """Let it end after the step in hand; `close` waits for that."""
         self._stop.set()
         self._close_input()
-        process = self._process
+
+    def close(self) -> None:
+        """End it; a step that hangs is left to the database to roll back."""
+        self.stop()
         if self._thread.ident is None:
             return
         self._thread.join(JOIN_SECONDS)
+        process = self._process
         if process is not None and process.poll() is None:
             process.kill()
             self._thread.join(JOIN_SECONDS)
 
     def _attend(self) -> None:
-        while (process := self._begin()) is not None:
+        while not self._stop.is_set():
+            try:
+                self._follow()
+            except Exception as error:  # noqa: BLE001 - the outermost loop: there is a projector as soon as can be
+                self._say("the projector cannot be run, trying again", error=type(error).__name__, text=str(error))
+            self._stop.wait(self._backoff)
+            self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)
+
+    def _follow(self) -> None:
+        """Run one projector's process from its begin to its end."""
+        process = self._begin()
+        if process is None:
+            return
+        try:
             assert process.stdout is not None
             with process.stdout:
                 for line in process.stdout:
-                    self._hear(json.loads(line))
-            process.wait()
+                    self._hear(line)
+            process.wait(JOIN_SECONDS)
+        finally:
             self._close_input()
-            if not self._stop.is_set():
-                _log.error("the projector has ended, starting it again", exit_code=process.returncode)
-            self._stop.wait(self._backoff)
-            self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)
+            process.kill()  # Nothing, where it has ended.
+            process.wait()
+        self._say("the projector has ended, starting it again", exit_code=process.returncode)
 
     def _begin(self) -> subprocess.Popen[str] | None:
         """A projector's process, running the code that runs here; None once it is not wanted any more."""
@@ -97,7 +121,7 @@ class Follower:
             )
             assert self._process.stdin is not None
             with suppress(BrokenPipeError):  # It has died at once, which is heard of in its output.
-                os.write(self._process.stdin.fileno(), database_line(self._database).encode())
+                os.write(self._process.stdin.fileno(), self._order.line().encode())
             os.set_blocking(self._process.stdin.fileno(), False)
             return self._process
 
@@ -107,12 +131,22 @@ class Follower:
             if self._process is not None and self._process.stdin is not None:
                 self._process.stdin.close()
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _hear(self, line: str) -> None:
         """A step, or an event for the log."""
-        if "level" in message:
-            getattr(_log, message.pop("level"))(message.pop("event"), **message)
+        try:
+            message = json.loads(line)
+        except ValueError:
+            self._say("the projector cannot be understood", line=line[:200])  # It was killed in the middle of a word.
+            return
+        if "log" in message:
+            _log.log(_LEVELS[message.pop("log")], message.pop("event"), **message)
             return
         self._backoff = _FIRST_BACKOFF_SECONDS
         self._stepped.set()
-        if message["moved"]:
+        if message["step"] == "moved":
             self._on_moved()
+
+    def _say(self, event: str, **fields: object) -> None:
+        """Tell of a fault, unless the end is why."""
+        if not self._stop.is_set():
+            _log.error(event, **fields)

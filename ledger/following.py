@@ -1,9 +1,11 @@
 """The projector's process: it follows the log into the books until its input ends.
 
-    stdin   the database, as a line of JSON; then a byte each time that something was recorded
-    stdout  a line of JSON for each step that has moved the books, and for each event for the service's log
+    in      a line of JSON, the `Order`; then a byte each time that something was recorded
+    out     a line of JSON: {"step": "first"} once there are books, {"step": "moved"} for each step that has moved
+            them, {"log": LEVEL, "event": …} for what belongs into the service's log
 
-`ledger.follower` starts it. It has an interpreter of its own, so that folding does not hold up the door.
+`ledger.follower` starts it. It has an interpreter of its own, so that folding does not hold up the door. The end of
+the input is its one way to end: the service's own end is that, too.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ import signal
 import sys
 import threading
 from collections.abc import MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import structlog
 
@@ -25,22 +27,47 @@ from ledger.settings import Database
 from projections.projector import Outdated, Overtaken, Projector
 from projections.rebuild import rebuild
 
-IDLE_SECONDS = 0.25
-LAST_SECONDS = 4.0
+LAST_SECONDS = 3.5
 _READ_BYTES = 4096
 _FIRST_BACKOFF_SECONDS = 0.1
 _LAST_BACKOFF_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to follow; how long to wait for a sign that something was recorded before looking without one."""
+
+    database: Database
+    idle_seconds: float
+
+    def line(self) -> str:
+        """As the process reads it: the database's URL may hold a password, so it goes through no command line."""
+        database = self.database
+        directory = None if database.directory is None else str(database.directory)
+        place = {"directory": directory, "url": database.url, "books_schema": database.books_schema}
+        return json.dumps({**place, "idle_seconds": self.idle_seconds}) + "\n"
+
+
+def read_order(line: str) -> Order:
+    """The order that `Order.line` wrote."""
+    found = json.loads(line)
+    directory = found["directory"]
+    database = Database(None if directory is None else Path(directory), found["url"], found["books_schema"])
+    return Order(database, found["idle_seconds"])
+
+
 def main() -> None:
-    """Follow until the input ends or SIGTERM comes; the step in hand is finished."""
+    """Follow until the input ends; the step in hand is finished."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Sent to all of a service's processes: the service ends this one.
+    output = _own_output()
     line = sys.stdin.readline()
     if not line:
         return
-    following = Following(read_database(line))
-    signal.signal(signal.SIGTERM, following.stop)
-    structlog.configure(processors=[_tell_event], wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    following = Following(read_order(line), output)
+    structlog.configure(
+        processors=[following.tell_event], wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
+    )
     threading.Thread(target=following.listen, name="listener", daemon=True).start()
     try:
         following.follow()
@@ -48,45 +75,34 @@ def main() -> None:
         os._exit(0)  # The service is gone, and the pipe with it: there is nobody to tell anything.
 
 
-def database_line(database: Database) -> str:
-    """The database as the process reads it: its URL may hold a password, so it goes through no command line."""
-    directory = None if database.directory is None else str(database.directory)
-    return json.dumps({"directory": directory, "url": database.url, "books_schema": database.books_schema}) + "\n"
-
-
-def read_database(line: str) -> Database:
-    """The database that `database_line` wrote."""
-    found = json.loads(line)
-    directory = found["directory"]
-    return Database(None if directory is None else Path(directory), found["url"], found["books_schema"])
-
-
 class Following:
     """Steps the projector while there is anything to do, and waits to be woken when there is not."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, order: Order, output: TextIO) -> None:
+        self._database = order.database
+        self._idle_seconds = order.idle_seconds
+        self._output = output
         self._wake = threading.Event()
         self._stop = threading.Event()
 
     def listen(self) -> None:
-        """Wake at each byte of the input; its end is the service's, however that came."""
+        """Wake at each byte of the input; its end is the service's, however that came.
+
+        The step in hand may be finished; one that hangs is left to the database to roll back.
+        """
         while os.read(sys.stdin.fileno(), _READ_BYTES):
             self._wake.set()
-        self.stop()
-
-    def stop(self, number: int = 0, frame: FrameType | None = None) -> None:
-        """End after the step in hand; a step that hangs is left to the database to roll back."""
-        self._stop.set()
-        self._wake.set()
         last = threading.Timer(LAST_SECONDS, os._exit, [0])
         last.daemon = True
         last.start()
+        self._stop.set()
+        self._wake.set()
 
     def follow(self) -> None:
         """Step until it is stopped; whatever goes wrong, the books wait until they can go on."""
         projector = Projector(self._database)
         backoff = _FIRST_BACKOFF_SECONDS
+        begun = False
         while not self._stop.is_set():
             try:
                 moved = projector.step()
@@ -104,11 +120,20 @@ class Following:
                 backoff = min(backoff * 2, _LAST_BACKOFF_SECONDS)
                 continue
             backoff = _FIRST_BACKOFF_SECONDS
-            _tell({"moved": moved})
-            if not moved:
-                self._wake.wait(IDLE_SECONDS)
+            if not begun:
+                begun = True
+                self._tell({"step": "first"})
+            if moved:
+                self._tell({"step": "moved"})
+            else:
+                self._wake.wait(self._idle_seconds)
                 self._wake.clear()
         projector.close()
+
+    def tell_event(self, logger: object, method: str, event: MutableMapping[str, Any]) -> NoReturn:
+        """Hand what is logged here to the service."""
+        self._tell({"log": method, **event})
+        raise structlog.DropEvent
 
     def _renew(self) -> None:
         """Make the books anew beside the live ones, which are served meanwhile."""
@@ -118,15 +143,16 @@ class Following:
             _log.error("rebuild failed", error=type(error).__name__, text=str(error).partition("\n")[0])
             self._stop.wait(_LAST_BACKOFF_SECONDS)
 
+    def _tell(self, message: dict[str, Any]) -> None:
+        self._output.write(json.dumps(message, default=str) + "\n")
+        self._output.flush()
 
-def _tell(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message, default=str) + "\n")
-    sys.stdout.flush()
 
-
-def _tell_event(logger: object, method: str, event: MutableMapping[str, Any]) -> NoReturn:
-    _tell({"level": method, **event})
-    raise structlog.DropEvent
+def _own_output() -> TextIO:
+    """What was standard output; whatever else writes there reaches standard error instead."""
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return output
 
 
 if __name__ == "__main__":

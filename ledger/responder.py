@@ -43,7 +43,7 @@ Reply = dict[str, object]
 
 
 class Progress:
-    """Tells those who wait in the event loop that the projector has moved, from its thread."""
+    """Tells those who wait in the event loop that the projector has moved."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -1,9 +1,9 @@
-"""The service: door, projector and answers in one process, until it is told to stop.
+"""The service: door, answers and the projector, until it is told to stop.
 
     serve(settings)                    in the foreground, until SIGTERM or SIGINT
     with running_service(settings):    in a thread of this process, for demo and tests
 
-Door and answers live in the event loop, the projector in a thread of its own. A data directory is served by one
+Door and answers live in the event loop, the projector in a process of its own. A data directory is served by one
 service, which brings its own broker unless one is named.
 """
 
@@ -108,6 +108,7 @@ async def _run(house: House, *, stop: asyncio.Event, on_ready: Callable[[Service
     follower.start()
     try:
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        follower.stop()
         await asyncio.wait({work}, timeout=GRACE_SECONDS)
     finally:
         await end(work, stopped, seconds=_END_SECONDS)
