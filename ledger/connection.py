@@ -41,7 +41,6 @@ class Connection(Client):  # type: ignore[misc, unused-ignore]  # untyped where 
     def __init__(self) -> None:
         super().__init__()
         self._ended = False
-        self._connecting = asyncio.Lock()
         self._attempt: asyncio.Task[None] | None = None
 
     def _build_message(
@@ -64,19 +63,18 @@ class Connection(Client):  # type: ignore[misc, unused-ignore]  # untyped where 
         return found
 
     async def _connect_to_server(self, s: Srv) -> None:
-        """nats-py leaves the socket of a failed attempt open, forgets one of two opened at once, and may go on
-        after it was closed.
-        """
-        async with self._connecting:
+        """nats-py leaves the socket of a failed attempt open, and may go on after it was closed."""
+        self._drop_socket()
+        await super()._connect_to_server(s)
+        if self._ended:
             self._drop_socket()
-            if not self._ended:
-                await super()._connect_to_server(s)
-            if self._ended:
-                self._drop_socket()
-                raise asyncio.CancelledError
+            raise asyncio.CancelledError
 
     async def _attempt_reconnect(self) -> None:
-        """nats-py begins another attempt where a new connection breaks at once, beside the one that made it."""
+        """nats-py ends an attempt whose connection broke at once, and does not wait until it has ended.
+
+        The two would end each other's future, and might open a socket each and keep one.
+        """
         earlier, self._attempt = self._attempt, asyncio.current_task()
         if earlier is not None and not earlier.done():
             earlier.cancel()

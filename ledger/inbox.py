@@ -13,17 +13,17 @@ from nats import errors
 from nats.aio.msg import Msg
 
 from ledger.broker import CONSUMER, STREAM, ensure_stream
-from ledger.bundles import count_lines
+from ledger.bundles import BUNDLE_FACTS, count_lines, is_bundle
 from ledger.connection import Connection
 from ledger.errors import LedgerError, Unreachable
 from ledger.waiting import wait_for
 
-BATCH_MESSAGES = 1_000
 BATCH_FACTS = 1_000
 BATCH_BYTES = 8 * 1024 * 1024
 LINGER_BELOW = 500
 LINGER_SECONDS = 0.01
 _EXPIRES_SECONDS = 5
+_REMEMBERED_MESSAGES = 16
 _LOOK_SECONDS = 0.25
 _DRAIN_SECONDS = 1.0
 _LAST_BACKOFF_SECONDS = 5.0
@@ -55,14 +55,17 @@ class Inbox:
     """Messages on their way from the broker to the log.
 
     A pull asks the broker for messages that are then pushed to the subscription. `_asked` counts those still
-    to come; the broker's status at the end of a pull says how many will not.
+    to come; the broker's status at the end of a pull says how many will not. No more is asked for than about two
+    batches: what waits here for long is delivered again.
     """
 
     def __init__(self, connection: Connection, stop: asyncio.Event) -> None:
         self._connection = connection
         self._stop = stop
         self._waiting: deque[_Waiting] = deque()
-        self._facts_waiting = 0
+        self._usual_facts = float(BUNDLE_FACTS)
+        self.facts_waiting = 0
+        self.bytes_waiting = 0
         self._changed = asyncio.Event()
         self._prefix = connection.new_inbox()
         self._round = 0
@@ -90,6 +93,7 @@ class Inbox:
             _log.debug("the broker was slow or away at the end", error=str(error))
         await self.give_back(waiting.message for waiting in self._waiting)
         self._waiting.clear()
+        self.facts_waiting = self.bytes_waiting = 0
 
     async def take(self) -> Batch | None:
         """The next batch, bounded in number and in bytes, the pull after it asked for; None after `stop`.
@@ -102,7 +106,7 @@ class Inbox:
             await self._ask()
             await self._wait()
         now = asyncio.get_running_loop().time()
-        if self._facts_waiting < LINGER_BELOW and now - self._taken_at < 2 * LINGER_SECONDS:
+        if self.facts_waiting < LINGER_BELOW and now - self._taken_at < 2 * LINGER_SECONDS:
             await asyncio.sleep(LINGER_SECONDS)  # Under load, fewer and larger commits; an idle door opens at once.
         if self._stop.is_set():
             return None
@@ -130,7 +134,8 @@ class Inbox:
             if messages and (size > BATCH_BYTES or facts > BATCH_FACTS or waiting.reconnects != reconnects):
                 break
             messages.append(waiting.message)
-            self._facts_waiting -= waiting.facts
+            self.facts_waiting -= waiting.facts
+            self.bytes_waiting -= len(waiting.message.data)
             self._waiting.popleft()
         return Batch(tuple(messages), reconnects)
 
@@ -148,10 +153,12 @@ class Inbox:
         self._forget_lost_pulls()
         if self._broken:
             await self._repair()
-        if self._broken or self._asked + len(self._waiting) > BATCH_MESSAGES:
+        on_its_way = self._asked * self._usual_facts + self.facts_waiting
+        if self._broken or on_its_way > BATCH_FACTS or self.bytes_waiting > BATCH_BYTES:
             return
+        wanted = max(1, int(BATCH_FACTS / self._usual_facts))
         request = {
-            "batch": BATCH_MESSAGES,
+            "batch": wanted,
             "expires": _EXPIRES_SECONDS * 10**9,
             "max_bytes": max(BATCH_BYTES, 2 * self._connection.max_payload),
         }
@@ -160,7 +167,7 @@ class Inbox:
         except errors.Error as error:
             _log.debug("pull not sent", error=str(error))
             return
-        self._asked += BATCH_MESSAGES
+        self._asked += wanted
         self._asked_at = asyncio.get_running_loop().time()
 
     def _forget_lost_pulls(self) -> None:
@@ -174,9 +181,11 @@ class Inbox:
     async def _receive(self, message: Msg) -> None:
         if message.reply.startswith(_ACKS):
             self._asked = max(0, self._asked - 1)
-            facts = count_lines(message.data, message.headers)
+            facts = count_lines(message.data) if is_bundle(message.headers) else 1
             self._waiting.append(_Waiting(message, facts, self._connection.reconnects))
-            self._facts_waiting += facts
+            self.facts_waiting += facts
+            self.bytes_waiting += len(message.data)
+            self._usual_facts += (facts - self._usual_facts) / _REMEMBERED_MESSAGES
             self._backoff = _LOOK_SECONDS
             self._changed.set()
         elif message.subject == f"{self._prefix}.{self._round}":

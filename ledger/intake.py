@@ -19,7 +19,7 @@ from sqlalchemy.exc import DataError, DBAPIError
 
 from ledger import log
 from ledger.broker import receipts_subject
-from ledger.bundles import LINES_LIMIT, count_lines, is_bundle
+from ledger.bundles import LINES_LIMIT, count_lines, is_bundle, lines_of
 from ledger.connection import Connection
 from ledger.database import get_log_session
 from ledger.errors import LedgerError, Refused
@@ -95,12 +95,12 @@ def _entries_of(message: Msg) -> list[log.Entry]:
     """What a message of the broker holds: one entry, or where it is a bundle one for each of its lines."""
     if not is_bundle(message.headers):
         return [entry_of(message.subject, message.data)]
-    lines = count_lines(message.data, message.headers)
+    lines = count_lines(message.data)
     if lines > LINES_LIMIT:
         name = message.subject.removeprefix(SUBJECT_PREFIX)
         detail = f"message: a bundle has {lines} lines; it may have {LINES_LIMIT}"
         return [_refusal(name, message.data, "malformed", detail)]
-    return [entry_of(message.subject, line) for line in message.data.split(b"\n")]
+    return [entry_of(message.subject, line) for line in lines_of(message.data)]
 
 
 def _record_batch(database: Database, batch: Sequence[Msg]) -> tuple[Receipt, ...]:

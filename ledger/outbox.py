@@ -92,7 +92,7 @@ class Outbox:
         self.path = directory / f"{subject}.sqlite"
         self._limit_bytes = limit_bytes
         self._lock = threading.RLock()
-        self._connection = _open(self.path)
+        self._connection, self._has_wal = _open(self.path)
 
     def add(self, facts: Sequence[Fact | Unknown], *, run: str | None = None) -> tuple[Kept | None, ...]:
         """Keep these facts, all or none, in one durable transaction.
@@ -173,10 +173,9 @@ class Outbox:
 
     def untold(self) -> tuple[SetAside, ...]:
         """What was set aside and no caller has been told of yet, oldest first."""
-        columns = "number, id, payload, run, status, position, reason"
+        query = "SELECT number, id, payload, run, status, position, reason FROM refused WHERE told = 0 ORDER BY number"
         with self._reading() as connection:
-            rows = connection.execute(f"SELECT {columns} FROM refused WHERE told = 0 ORDER BY number").fetchall()
-        return tuple(SetAside(*row) for row in rows)
+            return tuple(SetAside(*row) for row in connection.execute(query))
 
     def tell(self, told: Sequence[SetAside]) -> None:
         """Note that the caller has been told of these; they stay in the file for people to look at."""
@@ -205,7 +204,7 @@ class Outbox:
     def _transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction; what may be lost in a power cut, but never halved, does not wait for the disk."""
         with self._reading() as connection:
-            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable or not self._has_wal else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -223,24 +222,25 @@ class Outbox:
                 raise LedgerError(f"the outbox {self.path} cannot be used: {error}") from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """The file, and whether it has a write-ahead log, which not every file system lets it have."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise SetupError(f"the outbox {path} cannot be opened: {error}") from error
     try:
-        _prepare(connection)
+        has_wal = _prepare(connection)
     except (sqlite3.Error, SetupError) as error:
         connection.close()
         raise SetupError(f"{path} cannot be used as an outbox: {error}; move it away if it is damaged") from error
-    return connection
+    return connection, has_wal
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _prepare(connection: sqlite3.Connection) -> bool:
     for tries_left in reversed(range(_OPENING_TRIES)):
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             break
         except sqlite3.OperationalError:
             # Another process changes the mode at this moment; SQLite does not wait for that by itself.
@@ -252,6 +252,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise SetupError(f"it was written by a newer release (version {version}): upgrade botledger")
     if version < VERSION:
         connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    return mode == "wal"
 
 
 def _add(connection: sqlite3.Connection, row: tuple[str, str, bytes, bytes, str | None]) -> Kept | None:

@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 
 from ledger.addresses import Broker
 from ledger.broker import queries_subject, receipts_subject
-from ledger.bundles import bundled
+from ledger.bundles import BUNDLE_BYTES, bundled
 from ledger.connection import Connection
 from ledger.errors import LedgerError, SetupError, Unreachable
 from ledger.messages import SUBJECT_PREFIX
@@ -35,6 +35,7 @@ ASK_AGAIN_SECONDS = 0.05
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 LOOK_AGAIN_SECONDS = 0.25
+HEADERS_BYTES = 1_024
 _DENIED = "permissions violation"
 _UNAUTHORIZED = "authorization violation"
 
@@ -201,7 +202,8 @@ class Sender:
             await self._publish(client, subject, (fact.payload for fact in facts))
 
     async def _publish(self, client: Connection, subject: str, payloads: Iterable[bytes]) -> None:
-        for data, headers in bundled(payloads):
+        limit = min(BUNDLE_BYTES, client.max_payload - HEADERS_BYTES)
+        for data, headers in bundled(payloads, limit_bytes=limit):
             try:
                 await client.publish(subject, data, headers=headers)
             except nats.errors.MaxPayloadError as error:

@@ -3,14 +3,16 @@
 import asyncio
 import json
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from nats import errors
 
-from ledger.connection import close, connect
+from ledger.connection import Connection, close, connect
 from ledger.errors import Unreachable
 from tests.servers import wait_until
 
@@ -33,6 +35,13 @@ def breaks_after_welcome(peer: socket.socket) -> None:
     peer.sendall(GREETING)
     read_until_ping(peer)
     peer.sendall(b"PONG\r\n")
+
+
+def resets_after_welcome(peer: socket.socket) -> None:
+    breaks_after_welcome(peer)
+    peer.recv(4096)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
 
 
 def breaks_at_first_flush(peer: socket.socket) -> None:
@@ -82,7 +91,7 @@ class TornBroker:
     def _live(self, peer: socket.socket, life: Life) -> None:
         """One connection: its life, then nothing more is said; it counts as open until the other side lets go."""
         peer.settimeout(PATIENCE_SECONDS)
-        with peer, suppress(ConnectionError):
+        with peer, suppress(OSError):
             life(peer)
             peer.shutdown(socket.SHUT_WR)
             while peer.recv(4096):
@@ -118,6 +127,40 @@ def test_it_comes_back_through_broken_attempts_and_holds_one_socket(torn: MakeTo
     assert broker.accepted == 4
 
 
+def test_a_connection_that_breaks_at_once_has_one_attempt_to_come_back(torn: MakeTorn) -> None:
+    broker = torn([breaks_at_first_flush, breaks_at_first_flush, breaks_at_first_flush, lasts])
+
+    async def scenario() -> None:
+        failed: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
+        await come_back(broker)
+        assert not failed
+
+    asyncio.run(scenario())
+
+
+def test_the_end_of_a_connection_is_told_though_something_was_still_to_be_sent(torn: MakeTorn) -> None:
+    broker = torn([resets_after_welcome])
+
+    async def scenario() -> None:
+        closed = asyncio.Event()
+
+        async def on_closed() -> None:
+            closed.set()
+
+        connection = Connection()
+        await connection.connect(broker.url, allow_reconnect=False, closed_cb=on_closed)
+        with suppress(errors.Error, OSError):
+            while not closed.is_set():
+                await connection.publish("anything", b"x" * 1_000)
+                await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await closed.wait()
+        await connection.end()
+
+    asyncio.run(scenario())
+
+
 async def come_back(broker: TornBroker) -> None:
     connection = await connect(broker.url)
     await connection.publish("anything", b"")
@@ -128,6 +171,7 @@ async def come_back(broker: TornBroker) -> None:
             await asyncio.sleep(0.01)
         await connection.flush(1)
     await asyncio.to_thread(wait_until, lambda: broker.open == 1, what="only the last socket is open")
+    assert not [task for task in asyncio.all_tasks() if "_attempt_reconnect" in repr(task.get_coro())]
     await close(connection)
 
 

@@ -6,14 +6,16 @@ import json
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
+from ledger.broker import ensure_stream
 from ledger.bundles import HEADERS, LINES_LIMIT
 from ledger.database import get_log_session
+from ledger.inbox import BATCH_FACTS, Inbox
 from ledger.messages import decode
 from ledger.schema import rejected
 from ledger.settings import Database
 from ledger.verify import verify
 from tests.servers import NatsServer
-from tests.services.desk import AT, BOT, count_parked, desk, door, kept, recorded, trade
+from tests.services.desk import AT, BOT, count_parked, desk, door, eventually, kept, recorded, trade
 
 
 def test_a_published_fact_is_recorded_and_answered(broker: NatsServer, database: Database) -> None:
@@ -105,7 +107,7 @@ def test_without_the_header_lines_are_one_malformed_message(broker: NatsServer, 
 
 
 def test_a_bundle_of_too_many_lines_is_refused_whole(broker: NatsServer, database: Database) -> None:
-    data = b"\n" * LINES_LIMIT
+    data = b"\n" * (LINES_LIMIT + 1)
 
     async def scenario() -> None:
         async with desk(broker.url) as bot, door(broker.url, database):
@@ -137,6 +139,30 @@ def test_bundles_are_taken_in_transactions_of_bounded_size(broker: NatsServer, d
 
     asyncio.run(scenario())
     assert len(recorded(database)) == 2_000
+
+
+def test_a_backlog_is_pulled_no_further_than_two_batches(broker: NatsServer) -> None:
+    bundle = b"\n".join(trade(f"t{line}") for line in range(100))
+
+    async def scenario() -> None:
+        async with desk(broker.url) as bot:
+            await ensure_stream(bot.connection)
+            for _ in range(200):
+                await bot.publish(bundle, headers=HEADERS)
+            inbox = Inbox(bot.connection, asyncio.Event())
+            await inbox.open()
+            try:
+                for _ in range(10):
+                    assert await inbox.take() is not None
+                    await eventually(lambda: inbox.facts_waiting >= BATCH_FACTS, what="the next batch waits")
+                    for _ in range(20):
+                        await bot.connection.flush()  # All that the broker was going to send.
+                    assert inbox.facts_waiting <= 2 * BATCH_FACTS
+                    assert inbox.bytes_waiting <= 20 * len(bundle)
+            finally:
+                await inbox.close()
+
+    asyncio.run(scenario())
 
 
 def test_an_unknown_type_is_parked_and_told(broker: NatsServer, database: Database) -> None:

@@ -72,6 +72,16 @@ def test_facts_wait_in_the_order_in_which_they_were_added_and_survive_the_proces
     second.close()
 
 
+def test_only_what_is_added_waits_for_the_disk(outbox: Outbox) -> None:
+    said: list[str] = []
+    outbox._connection.set_trace_callback(said.append)
+    outbox.add([deposit("a")])
+    outbox.settle([receipt(deposit("a"))])
+    outbox.add([deposit("b")])
+    synced = [line.rpartition(" ")[2] for line in said if line.startswith(("PRAGMA synchronous", "COMMIT"))]
+    assert synced == ["FULL", "COMMIT", "NORMAL", "COMMIT", "FULL", "COMMIT"]
+
+
 def test_receipts_empty_the_outbox(outbox: Outbox) -> None:
     facts = [deposit(name) for name in "abc"]
     outbox.add(facts)

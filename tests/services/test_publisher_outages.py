@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from ledger.broker import STREAM
+from ledger.broker import STREAM, SUBJECTS
 from ledger.connection import close, connect
 from ledger.errors import SetupError, Unconfirmed, Unreachable
 from ledger.publisher import Bot
@@ -74,6 +74,27 @@ def test_many_facts_travel_in_few_messages_and_a_single_one_as_it_is(
     with ledger():
         assert bot.flush(DEADLINE_SECONDS) == 0
     assert ids(sqlite_database) == [*(f"d{number:03}" for number in range(250)), "single"]
+
+
+def test_a_broker_that_takes_small_messages_gets_small_ones(make_bot: MakeBot, broker: NatsServer) -> None:
+    broker.stop()
+    broker.start("max_payload: 16384\njetstream {}")
+    asyncio.run(make_small_stream(broker))
+    bot = make_bot()
+    bot.publish([{"type": "deposit", "amount": "1", "note": "x" * 400}] * 90)
+    assert bot.flush(SOON) == 90
+    sizes = [len(data) for data, _ in stream_of(broker)]
+    assert len(sizes) > 1
+    assert max(sizes) <= 16384
+    assert sum(data.count(b"\n") + 1 for data, _ in stream_of(broker)) == 90
+
+
+async def make_small_stream(broker: NatsServer) -> None:
+    connection = await connect(broker.url)
+    try:
+        await connection.jetstream().add_stream(name=STREAM, subjects=list(SUBJECTS))
+    finally:
+        await close(connection)
 
 
 def stream_of(broker: NatsServer) -> list[tuple[bytes, dict[str, str]]]:
