@@ -128,15 +128,19 @@ def sqlite_connection(
         isolation_level=None,
         check_same_thread=False,
     )
-    if mode == "rwc":
-        connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-    connection.execute(f"PRAGMA wal_autocheckpoint={1000 if checkpoints else 0}")
-    connection.execute("PRAGMA cache_size=-65536")
-    connection.execute("PRAGMA temp_store=MEMORY")
-    if log is not None:
-        # Attached writable, BEGIN IMMEDIATE on the books would lock the door out of the log.
-        connection.execute("ATTACH ? AS ledger", (f"{log.absolute().as_uri()}?mode=ro",))
+    try:
+        if mode == "rwc":
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={1000 if checkpoints else 0}")
+        connection.execute("PRAGMA cache_size=-65536")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        if log is not None:
+            # Attached writable, BEGIN IMMEDIATE on the books would lock the door out of the log.
+            connection.execute("ATTACH ? AS ledger", (f"{log.absolute().as_uri()}?mode=ro",))
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, tuple_
+from sqlalchemy import Date, Table, bindparam, delete, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -150,6 +150,10 @@ def _moment_text(moment: datetime | None) -> str | None:
 _holdings_text = _Remembered()
 
 
+def _date_text(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
 def _names_text(names: list[str]) -> str:
     return json.dumps(names) if names else "[]"
 
@@ -161,6 +165,7 @@ def _normal(amount: Decimal | None) -> Decimal | None:
 _SQLITE: dict[type[Any], Converter] = {
     Amount: _amount_text,
     Moment: _moment_text,
+    Date: _date_text,
     Amounts: _holdings_text,
     Names: _names_text,
 }
