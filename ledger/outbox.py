@@ -154,17 +154,15 @@ class Outbox:
     def settle(self, receipts: Sequence[Receipt]) -> None:
         """Let go what these receipts answer for; other speakers' change nothing. What a power cut undoes goes again."""
         own = [receipt for receipt in receipts if receipt.subject == self.subject]
-        booked = [
-            (receipt.id, receipt.digest, receipt.position)
-            for receipt in own
-            if receipt.status in ("recorded", "duplicate", "parked")
-        ]
+        booked = [one for one in own if one.status in ("recorded", "duplicate", "parked")]
         with self._transaction(durable=False) as connection:
             connection.executemany(
-                "DELETE FROM facts WHERE id = ?1 AND digest = ?2 AND ?3 IS ?3 AND run IS NULL", booked
+                "DELETE FROM facts WHERE id = ? AND digest = ? AND run IS NULL",
+                [(one.id, one.digest) for one in booked],
             )
             connection.executemany(
-                "UPDATE facts SET booked = 1, position = ?3 WHERE id = ?1 AND digest = ?2 AND booked = 0", booked
+                "UPDATE facts SET booked = 1, position = ? WHERE id = ? AND digest = ? AND booked = 0",
+                [(one.position, one.id, one.digest) for one in booked],
             )
             for receipt in own:
                 if receipt.status in ("conflict", "rejected"):
