@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from ledger.database import dispose
 from ledger.migrations import upgrade
 from ledger.settings import Database, load_settings
 from tests.servers import PostgresTemplates, running_postgres
+
+
+def pytest_configure() -> None:
+    """A shell that runs the tests in the background ignores SIGINT for them; the processes that they start must not."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
