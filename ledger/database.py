@@ -151,7 +151,7 @@ def _session(engine: Engine, names: dict[str, str | None]) -> Iterator[Session]:
     try:
         yield session
         session.commit()
-    except Exception as error:
+    except Exception as error:  # whatever went wrong in the block: nothing of it is kept, and it goes on upwards
         session.rollback()
         _log.error("session rolled back", error=type(error).__name__, text=_without_parameters(error))
         raise

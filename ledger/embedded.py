@@ -164,7 +164,7 @@ def _wait(home: Path, child: subprocess.Popen[bytes]) -> int | None:
             return port
         if time.monotonic() > deadline:
             child.kill()
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)  # The server tells of its port by a file.
     return None
 
 
@@ -225,7 +225,7 @@ def _end(pid: int, is_running: Callable[[], bool]) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
         while is_running() and time.monotonic() < deadline:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)  # One that an earlier service left is no child of ours, to be waited for.
 
 
 def _write_secret(path: Path, text: str) -> None:

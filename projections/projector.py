@@ -98,13 +98,10 @@ class Projector:
         try:
             with get_db_session(self._database, writes=True, generation=generation) as session:
                 return self._step(session)
-        except DatabaseError as error:
+        except BaseException as error:
             self._forget()
-            if are_broken(error):
-                raise Outdated(f"the books cannot be read: {str(error.orig).partition(chr(10))[0]}") from error
-            raise
-        except BaseException:
-            self._forget()
+            if isinstance(error, DatabaseError) and are_broken(error):
+                raise Outdated(f"the books cannot be read: {str(error.orig).splitlines()[0]}") from error
             raise
 
     def catch_up(self) -> int:

@@ -61,7 +61,7 @@ def events(settings: Settings, *, after: int, subject: str | None, follow: bool,
             after = batch[-1]["position"]
             is_first = False
         sys.stdout.flush()
-        time.sleep(LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)  # Whoever records is another process, on SQLite without a way to tell.
 
 
 def _read(database: Database, *, after: int, subject: str | None) -> Iterator[dict[str, Any]]:

@@ -58,7 +58,7 @@ def _await_books(database: Database) -> None:
         with get_db_session(database) as session:
             if not queries.progress(session).lag:
                 return
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)  # The projector is another process; its checkpoint is what tells.
     raise Unreachable(f"the books did not catch up within {_CATCH_UP_SECONDS:.0f} s")
 
 
