@@ -17,7 +17,8 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from ledger.connection import Connection
 from ledger.errors import SetupError, Unreachable
-from ledger.messages import KINDS, SUBJECT_PREFIX
+from ledger.fields import KINDS
+from ledger.messages import SUBJECT_PREFIX
 from ledger.settings import Settings
 
 STREAM = "LEDGER"

@@ -8,46 +8,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ledger.amounts import plain
+from ledger.envelope import Envelope, apart
+from ledger.errors import Refused
 from ledger.fields import (
-    BARS_IN_A_MESSAGE,
     Amount,
-    AsList,
     Currency,
-    Extension,
     Id,
     Interval,
-    Midnight,
     NotNegative,
+    NotZero,
     Positive,
-    Ratio,
     RunKey,
+    Subject,
     Symbol,
     Text,
     Time,
-    format_time,
-    is_midnight,
 )
+from ledger.market_events import BarsPublished, DividendDeclared, SharesSplit
 
 CostBasis = Literal["fifo", "lifo", "hifo", "average"]
-
-
-class _Event(BaseModel):
-    """What all facts have: an id that its publisher chose, and when it happened."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    kind: ClassVar[str]
-    rank: ClassVar[int] = 4
-
-    id: Id
-    at: Time
-    v: Literal[1] = 1
-    ext: Extension | None = None
 
 
 class OpeningHolding(BaseModel):
@@ -60,10 +43,10 @@ class OpeningHolding(BaseModel):
     currency: Currency = "USD"
 
 
-class BotRegistered(_Event):
+class BotRegistered(Envelope):
     """A bot begins to be kept; nothing else invents money."""
 
-    kind = "bots"
+    kinds = ("bots",)
     rank = 3
 
     type: Literal["bot_registered"]
@@ -80,7 +63,7 @@ class BotRegistered(_Event):
     @model_validator(mode="after")
     def _symbols_are_not_their_currency(self) -> Self:
         for symbol, holding in (self.holdings or {}).items():
-            _apart(f"holdings.{symbol}", symbol, holding.currency)
+            apart(f"holdings.{symbol}", symbol, holding.currency)
         return self
 
     def opening_cash(self) -> dict[str, Decimal]:
@@ -90,10 +73,10 @@ class BotRegistered(_Event):
         return {} if self.holdings is not None else {self.base_currency: Decimal(10_000)}
 
 
-class TradeExecuted(_Event):
+class TradeExecuted(Envelope):
     """A bot bought or sold; `price` is for one unit, in `currency`."""
 
-    kind = "bots"
+    kinds = ("bots",)
 
     type: Literal["trade"]
     symbol: Symbol
@@ -110,14 +93,14 @@ class TradeExecuted(_Event):
 
     @model_validator(mode="after")
     def _symbol_is_not_its_currency(self) -> Self:
-        _apart("symbol", self.symbol, self.currency)
+        apart("symbol", self.symbol, self.currency)
         return self
 
 
-class RunStarted(_Event):
+class RunStarted(Envelope):
     """One execution of a bot began; `after`: only if nothing newer of the bot is recorded than this position."""
 
-    kind = "bots"
+    kinds = ("bots",)
 
     type: Literal["run_started"]
     run: RunKey
@@ -125,10 +108,10 @@ class RunStarted(_Event):
     code_version: Text | None = None
 
 
-class RunFinished(_Event):
+class RunFinished(Envelope):
     """One execution of a bot ended, well or not."""
 
-    kind = "bots"
+    kinds = ("bots",)
 
     type: Literal["run_finished"]
     run: RunKey
@@ -137,10 +120,10 @@ class RunFinished(_Event):
     started_at: Time | None = None
 
 
-class CashDeposited(_Event):
+class CashDeposited(Envelope):
     """Cash came in from outside: a flow, not a profit."""
 
-    kind = "bots"
+    kinds = ("bots",)
 
     type: Literal["deposit"]
     amount: Positive
@@ -148,10 +131,10 @@ class CashDeposited(_Event):
     note: Text | None = None
 
 
-class CashWithdrawn(_Event):
+class CashWithdrawn(Envelope):
     """Cash went out: a flow, not a loss."""
 
-    kind = "bots"
+    kinds = ("bots",)
 
     type: Literal["withdrawal"]
     amount: Positive
@@ -159,10 +142,10 @@ class CashWithdrawn(_Event):
     note: Text | None = None
 
 
-class ChargeApplied(_Event):
+class ChargeApplied(Envelope):
     """Interest, borrowing, funding or a fee outside a trade; a credit is negative."""
 
-    kind = "bots"
+    kinds = ("bots",)
 
     type: Literal["charge"]
     amount: Amount
@@ -171,82 +154,78 @@ class ChargeApplied(_Event):
     run: RunKey | None = None
 
 
-class Bar(NamedTuple):
-    """Prices of one interval of time, in the currency of its message."""
+class AdjustmentMade(Envelope):
+    """Units came or went without a trade: an airdrop, staking, a residue; they leave at cost, without profit.
 
-    start: Time
-    open: Amount
-    high: Amount
-    low: Amount
-    close: Amount
-    volume: NotNegative
+    With a `cost` it is a flow, as if the units had been brought in, or taken out, by hand.
+    """
 
+    kinds = ("bots",)
 
-class BarsPublished(_Event):
-    """Prices of one symbol; `adjusted_through`: up to when splits are already in them."""
-
-    kind = "market"
-    rank = 2
-
-    type: Literal["bars"]
+    type: Literal["adjustment"]
     symbol: Symbol
-    interval: Interval
+    quantity: NotZero
+    cost: NotNegative | None = None
     currency: Currency = "USD"
-    bars: Annotated[tuple[Annotated[Bar, AsList(Bar)], ...], FailFast()] = Field(
-        min_length=1, max_length=BARS_IN_A_MESSAGE
-    )
-    adjusted_through: Time | None = None
+    reason: Text
 
     @model_validator(mode="after")
-    def _bars_are_well_formed(self) -> Self:
-        before: datetime | None = None
-        for number, bar in enumerate(self.bars):
-            if before is not None and bar.start <= before:
-                raise _error(
-                    f"bars.{number}.start",
-                    f"is {format_time(bar.start)}; it must be after the bar before, {format_time(before)}",
-                )
-            if bar.high < bar.low:
-                raise _error(f"bars.{number}.high", f"is {plain(bar.high)}; it must not be below low {plain(bar.low)}")
-            if self.interval == "1d" and not is_midnight(bar.start):
-                raise _error(
-                    f"bars.{number}.start",
-                    f"is {format_time(bar.start)}; a 1d bar must start at 00:00Z of its trading day "
-                    "(ledger.publisher.Feed converts)",
-                )
-            before = bar.start
+    def _symbol_is_not_its_currency(self) -> Self:
+        apart("symbol", self.symbol, self.currency)
         return self
 
 
-class SharesSplit(_Event):
-    """`new` shares for `old` ones, for every holder, at 00:00Z of the ex-date."""
+class FactVoided(Envelope):
+    """A fact counts as never published, whatever came first; its id stays used."""
 
-    kind = "actions"
-    rank = 0
+    kinds = ("bots", "market", "actions", "ops")
 
-    at: Midnight
-    type: Literal["split"]
-    symbol: Symbol
-    new: Ratio
-    old: Ratio
+    type: Literal["void"]
+    subject: Subject
+    target: Id
+    reason: Text
 
-
-class DividendDeclared(_Event):
-    """Cash for each share held just before 00:00Z of the ex-date."""
-
-    kind = "actions"
-    rank = 1
-
-    at: Midnight
-    type: Literal["dividend"]
-    symbol: Symbol
-    per_share: NotNegative
-    currency: Currency = "USD"
+    def check_speaker(self, subject: str) -> None:
+        """Bots, feeds and sources void their own facts, operators any."""
+        if self.subject != subject and not subject.startswith("ops."):
+            raise Refused("subject", f"is {self.subject}; {subject} may void its own facts only, an operator any")
 
 
-BotEvent = BotRegistered | TradeExecuted | RunStarted | RunFinished | CashDeposited | CashWithdrawn | ChargeApplied
+class StatementIssued(Envelope):
+    """What a broker or exchange says that a bot has: compared with the books as of `at`, never booked.
+
+    `cash` and `holdings` are complete: what they do not name is zero.
+    """
+
+    kinds = ("bots", "ops")
+    rank = 5
+
+    type: Literal["statement"]
+    subject: Subject
+    cash: dict[Currency, Amount]
+    holdings: dict[Symbol, Amount]
+
+    def check_speaker(self, subject: str) -> None:
+        """A statement is about a bot; a bot's own is about itself."""
+        if not self.subject.startswith("bots."):
+            raise Refused("subject", f"is {self.subject}; a statement is about a bot, such as bots.RSIBot")
+        if self.subject != subject and not subject.startswith("ops."):
+            raise Refused("subject", f"is {self.subject}; {subject} may state what itself has, an operator anybody")
+
+
+BotEvent = (
+    BotRegistered
+    | TradeExecuted
+    | RunStarted
+    | RunFinished
+    | CashDeposited
+    | CashWithdrawn
+    | ChargeApplied
+    | AdjustmentMade
+    | StatementIssued
+)
 ActionEvent = SharesSplit | DividendDeclared
-Event = BotEvent | ActionEvent | BarsPublished
+Event = BotEvent | ActionEvent | BarsPublished | FactVoided
 
 EVENT_TYPES: dict[str, type[Event]] = {
     "bot_registered": BotRegistered,
@@ -256,6 +235,9 @@ EVENT_TYPES: dict[str, type[Event]] = {
     "deposit": CashDeposited,
     "withdrawal": CashWithdrawn,
     "charge": ChargeApplied,
+    "adjustment": AdjustmentMade,
+    "statement": StatementIssued,
+    "void": FactVoided,
     "bars": BarsPublished,
     "split": SharesSplit,
     "dividend": DividendDeclared,
@@ -277,13 +259,3 @@ class Recorded:
     def order(self) -> OrderKey:
         """The place in the one total order of facts, whatever their arrival: at, rank, id, subject."""
         return (self.event.at, self.event.rank, self.event.id, self.subject)
-
-
-def _apart(field: str, symbol: str, currency: str) -> None:
-    if symbol == currency:
-        raise _error(field, f"is {symbol}; a symbol must not be the currency that it is paid in")
-
-
-def _error(field: str, problem: str) -> PydanticCustomError:
-    """What is wrong between fields, told of the one that the publisher would correct."""
-    return PydanticCustomError("whole", "{problem}", {"field": field, "problem": problem})

@@ -19,6 +19,8 @@ from pydantic_core import PydanticCustomError, core_schema
 from ledger.amounts import AMOUNT_PATTERN, ZERO
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
+KINDS = ("bots", "market", "actions", "ops")
+SUBJECT_PATTERN = rf"^({'|'.join(KINDS)})\.{NAME_PATTERN[1:]}"
 ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
 RUN_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
 SYMBOL_PATTERN = r"^[!#-&(-\[\]-~]{1,32}$"
@@ -35,6 +37,10 @@ _TIME = re.compile(TIME_PATTERN[:-1] + r"\Z")
 _MIDNIGHT = time(tzinfo=UTC)
 
 EXPECTED = {
+    SUBJECT_PATTERN: (
+        "<kind>.<name>, with bots, market, actions or ops as the kind and a name of 1 to 63 of A-Z a-z 0-9 _ -, "
+        "a letter or digit first"
+    ),
     ID_PATTERN: "1 to 128 of A-Z a-z 0-9 . _ : -",
     RUN_PATTERN: "1 to 64 of A-Z a-z 0-9 . _ : -",
     SYMBOL_PATTERN: "1 to 32 printable ASCII characters without space, quotes or backslash",
@@ -147,6 +153,13 @@ def _positive(text: str) -> Decimal:
     return amount
 
 
+def _not_zero(text: str) -> Decimal:
+    amount = _amount(text)
+    if amount == ZERO:
+        raise PydanticCustomError("value", "it must not be zero")
+    return amount
+
+
 def _time(text: str) -> datetime:
     try:
         return _moment(text)
@@ -167,8 +180,10 @@ _MOMENT = EXPECTED[TIME_PATTERN]
 Amount = Annotated[Decimal, _Text(AMOUNT_PATTERN, _amount, _DECIMAL, never=r"^-0(\.0+)?$")]
 NotNegative = Annotated[Decimal, _Text(AMOUNT_PATTERN, _not_negative, f"{_DECIMAL}; not below zero", never="^-")]
 Positive = Annotated[Decimal, _Text(AMOUNT_PATTERN, _positive, f"{_DECIMAL}; above zero", never=r"^(-|0(\.0+)?$)")]
+NotZero = Annotated[Decimal, _Text(AMOUNT_PATTERN, _not_zero, f"{_DECIMAL}; not zero", never=r"^-?0(\.0+)?$")]
 Time = Annotated[datetime, _Text(TIME_PATTERN, _time, _MOMENT)]
 Midnight = Annotated[datetime, _Text(TIME_PATTERN, _midnight, "00:00Z of the ex-date, such as 2003-02-18T00:00:00Z")]
+Subject = Annotated[str, StringConstraints(pattern=SUBJECT_PATTERN), Field(description=EXPECTED[SUBJECT_PATTERN])]
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN), Field(description=EXPECTED[ID_PATTERN])]
 RunKey = Annotated[str, StringConstraints(pattern=RUN_PATTERN), Field(description=EXPECTED[RUN_PATTERN])]
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN), Field(description=EXPECTED[SYMBOL_PATTERN])]

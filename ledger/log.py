@@ -129,14 +129,27 @@ def read_run(session: Session, subject: str, run: str) -> tuple[tuple[str, int, 
     return tuple((id_, position, payload) for id_, position, payload in session.execute(query))
 
 
-def read_kind(session: Session, kind: str, *, after: int = 0, through: int) -> Iterator[Recorded]:
-    """The facts of all subjects of one kind (`market`, `actions`) between two positions, in no particular order."""
+def find_fact(session: Session, subject: str, id_: str) -> Recorded | None:
+    """The fact of this identity, or None where none is recorded."""
+    row = session.execute(_select().where(events.c.subject == subject, events.c.id == id_)).one_or_none()
+    return None if row is None else _recorded(row)
+
+
+def read_kind(
+    session: Session, kind: str, *, type_: str | None = None, after: int = 0, through: int
+) -> Iterator[Recorded]:
+    """The facts of all subjects of one kind (`market`, `actions`, `ops`) between two positions, in no particular order.
+
+    `type_` asks for those of one type only.
+    """
     query = _select().where(
         events.c.subject >= f"{kind}.",
         events.c.subject < f"{kind}/",
         events.c.position > after,
         events.c.position <= through,
     )
+    if type_ is not None:
+        query = query.where(events.c.type == type_)
     for row in session.execute(query.execution_options(yield_per=_ROWS_A_FETCH)):
         yield _recorded(row)
 

@@ -19,16 +19,15 @@ from typing import Any, NoReturn
 from pydantic import TypeAdapter, ValidationError
 
 from ledger.errors import Refused
-from ledger.events import EVENT_TYPES, Event
-from ledger.fields import EXT_BYTES, ID_PATTERN, NAME_PATTERN, NESTING, TYPE_PATTERN, Id, Time
+from ledger.events import EVENT_TYPES, Event, FactVoided, StatementIssued
+from ledger.fields import EXPECTED, EXT_BYTES, ID_PATTERN, NESTING, SUBJECT_PATTERN, TYPE_PATTERN, Id, Time
 from ledger.refusals import place, refused, shown, unknown_field
 
 MESSAGE_BYTES = 256 * 1024
 SUBJECT_PREFIX = "ledger."
-KINDS = ("bots", "market", "actions", "ops")
 VERSIONS = dict.fromkeys(EVENT_TYPES, 1)
 
-_SUBJECT = re.compile(rf"({'|'.join(KINDS)})\.({NAME_PATTERN[1:-1]})\Z")
+_SUBJECT = re.compile(SUBJECT_PATTERN[:-1] + r"\Z")
 _IDENTITY = re.compile(ID_PATTERN[:-1] + r"\Z")
 _TYPE = re.compile(TYPE_PATTERN[:-1] + r"\Z")
 _FIELDS = {name: model.model_fields.keys() for name, model in EVENT_TYPES.items()}
@@ -96,14 +95,17 @@ def _decode(subject: str, kind: str, data: bytes) -> Fact | Unknown:
     if VERSIONS.get(type_) != version:
         return _unknown(subject, message, payload, type_=type_, version=version)
     model = EVENT_TYPES[type_]
-    if model.kind != kind:
-        raise Refused("type", f"{type_} is published on {SUBJECT_PREFIX}{model.kind}.<name>, not on {subject}")
+    if kind not in model.kinds:
+        places = " or ".join(f"{SUBJECT_PREFIX}{found}.<name>" for found in model.kinds)
+        raise Refused("type", f"{type_} is published on {places}, not on {subject}")
     if not message.keys() <= _FIELDS[type_]:
         raise unknown_field(message, _FIELDS[type_])
     try:
         event = model.model_validate_json(payload)
     except ValidationError as error:
         raise refused(error) from error
+    if isinstance(event, FactVoided | StatementIssued):
+        event.check_speaker(subject)
     return Fact(subject, event, payload)
 
 
@@ -127,8 +129,7 @@ def check_subject(subject: str) -> str:
     if match is None:
         raise Refused(
             "subject",
-            f"{shown(subject)} is not <kind>.<name>, with bots, market, actions or ops as the kind and "
-            "a name of 1 to 63 of A-Z a-z 0-9 _ -, a letter or digit first",
+            f"{shown(subject)} is not {EXPECTED[SUBJECT_PATTERN]}",
         )
     return match[1]
 

@@ -11,8 +11,8 @@ from pydantic_core import ErrorDetails
 
 from ledger.amounts import parse_amount, plain
 from ledger.errors import Refused
-from ledger.events import Bar
 from ledger.fields import BARS_IN_A_MESSAGE, EXPECTED, TEXT_LENGTH
+from ledger.market_events import Bar
 
 _SHOWN = 120
 _BAR = f"a bar is [{', '.join(Bar._fields)}]"

@@ -14,8 +14,8 @@ from pydantic.json_schema import models_json_schema
 
 from ledger.bundles import CONTENT_TYPE, LINES_LIMIT
 from ledger.events import EVENT_TYPES
-from ledger.fields import EXPECTED, ID_PATTERN, NAME_PATTERN
-from ledger.messages import KINDS, MESSAGE_BYTES, SUBJECT_PREFIX
+from ledger.fields import EXPECTED, ID_PATTERN, KINDS, SUBJECT_PATTERN
+from ledger.messages import MESSAGE_BYTES, SUBJECT_PREFIX
 from ledger.receipts import Status
 
 Document = dict[str, Any]
@@ -42,7 +42,8 @@ def messages_schema() -> Document:
         "description": (
             f"One message: a JSON object in UTF-8 of at most {MESSAGE_BYTES} bytes, without duplicate keys. What a "
             "schema cannot say (a symbol is not its own currency; bars rise, no high below a low, 1d bars at 00:00Z; "
-            "days of the calendar; no NUL and no lone surrogate) is checked by the ledger: its receipt names the field."
+            "days of the calendar; no NUL and no lone surrogate; who may void whose facts, a statement is about a bot, "
+            "a bot's own about itself) is checked by the ledger: its receipt names the field."
         ),
         "oneOf": [{"$ref": reference} for reference in types.values()],
         "discriminator": {"propertyName": "type", "mapping": types},
@@ -93,8 +94,8 @@ def _definitions(references: str) -> Document:
     definitions: Document = _tidy(found["$defs"])
     definitions.pop("JsonValue")
     for model in EVENT_TYPES.values():
-        subject = f"{SUBJECT_PREFIX}{model.kind}.<{_SPEAKERS[model.kind]}>"
-        definitions[model.__name__]["description"] += f" Published on {subject}."
+        subjects = " or ".join(f"{SUBJECT_PREFIX}{kind}.<{_SPEAKERS[kind]}>" for kind in model.kinds)
+        definitions[model.__name__]["description"] += f" Published on {subjects}."
     return definitions
 
 
@@ -129,19 +130,18 @@ def _draft_07(node: Any) -> Any:
 
 
 def _of_kind(kind: str) -> list[str]:
-    return [type_ for type_, model in EVENT_TYPES.items() if model.kind == kind]
+    return [type_ for type_, model in EVENT_TYPES.items() if kind in model.kinds]
 
 
 def _fact_channels() -> Document:
     return {
         kind: {
             "address": f"{SUBJECT_PREFIX}{kind}.{{{_SPEAKERS[kind]}}}",
-            "description": f"What a {_SPEAKERS[kind]} says; a credential for one of these speaks only as itself.",
+            "description": f"What one {_SPEAKERS[kind]} says; a credential for one of these speaks only as itself.",
             "parameters": {_SPEAKERS[kind]: {"description": _NAME}},
             "messages": {type_: _reference("messages", type_) for type_ in _of_kind(kind)},
         }
         for kind in KINDS
-        if _of_kind(kind)
     }
 
 
@@ -175,7 +175,6 @@ def _fact_operations() -> Document:
             "summary": "Record each fact once, and answer with a receipt.",
         }
         for kind in KINDS
-        if _of_kind(kind)
     }
 
 
@@ -195,7 +194,11 @@ def _ledger_operations() -> Document:
 
 def _fact_messages() -> Document:
     return {
-        type_: {"name": type_, "summary": model.__doc__, "payload": _reference("schemas", model.__name__)}
+        type_: {
+            "name": type_,
+            "summary": str(model.__doc__).partition("\n")[0],
+            "payload": _reference("schemas", model.__name__),
+        }
         for type_, model in EVENT_TYPES.items()
     }
 
@@ -215,7 +218,7 @@ def _ledger_messages() -> Document:
 
 def _ledger_schemas() -> Document:
     receipt = {
-        "subject": {"type": "string", "pattern": f"^({'|'.join(KINDS)})\\.{NAME_PATTERN[1:]}"},
+        "subject": {"type": "string", "pattern": SUBJECT_PATTERN},
         "id": {"type": "string", "description": f"{EXPECTED[ID_PATTERN]}; empty where none could be read"},
         "status": {"type": "string", "enum": [status for status in get_args(Status) if status != "unconfirmed"]},
         "position": {**_POSITION, "description": "of the fact, or of the first under this identity"},

@@ -14,13 +14,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ledger.amounts import ZERO
-from ledger.events import (
-    BotRegistered,
-    CostBasis,
-    OrderKey,
-    Recorded,
-    RunFinished,
-)
+from ledger.events import BotRegistered, CostBasis, OrderKey, Recorded, RunFinished
 from projections.lots import Lot
 from projections.rows import FlagRow, MatchRow, MovementRow, RunRow, TradeRow
 
@@ -78,7 +72,8 @@ class Entries:
 class Book:
     """Everything one bot holds and has earned, up to the fact `applied`.
 
-    Units: cash by currency; lots by (symbol, currency), `holdings` their sums by symbol.
+    Units: cash by currency; lots by (symbol, currency), `holdings` their sums by symbol. `method` is the cost
+    basis that somebody asks for instead of the registered one.
     """
 
     name: str
@@ -98,6 +93,7 @@ class Book:
     entries: Entries = field(default_factory=Entries)
     flows: list[Flow] = field(default_factory=list)
     changed_on: int = 0
+    method: CostBasis | None = None
 
     @property
     def terms(self) -> BotRegistered | None:
@@ -113,7 +109,9 @@ class Book:
 
     @property
     def cost_basis(self) -> CostBasis:
-        """Which lots a sale closes first."""
+        """Which lots a sale closes first: as asked for, else as registered."""
+        if self.method is not None:
+            return self.method
         return "fifo" if self.terms is None else self.terms.cost_basis
 
     @property

@@ -7,21 +7,23 @@ from decimal import Decimal
 
 from ledger.amounts import ZERO, plain
 from ledger.events import (
-    BarsPublished,
+    AdjustmentMade,
     BotRegistered,
     CashDeposited,
     CashWithdrawn,
     ChargeApplied,
-    DividendDeclared,
+    FactVoided,
     Recorded,
     RunFinished,
     RunStarted,
-    SharesSplit,
+    StatementIssued,
     TradeExecuted,
 )
+from ledger.market_events import BarsPublished, DividendDeclared, SharesSplit
 from projections.book import Book, BookDay, Flow, OwnPrice, Run
-from projections.lots import Fill, Lot, add_lot, apply_fill, apply_split
+from projections.lots import Fill, Lot, LotMatch, add_lot, apply_fill, apply_split
 from projections.rows import FlagRow, MatchRow, MovementRow, TradeRow
+from projections.statements import compare_statement
 
 FUTURE = timedelta(days=1)
 """A fact dated this much after its recording is flagged."""
@@ -38,8 +40,10 @@ def apply(book: Book, fact: Recorded) -> None:
         case DividendDeclared():
             if not _dividend(book, fact, event):
                 return
-        case BarsPublished():
-            raise AssertionError("bars are the market's, not a book's")
+        case BarsPublished() | FactVoided():
+            raise AssertionError(f"{event.type} is not for a book")
+        case StatementIssued():
+            _state(book, fact, event)
         case _:
             _own(book, fact)
     _flag_overdrawn(book, fact, book.entries.movements[moved:])
@@ -77,6 +81,8 @@ def _own(book: Book, fact: Recorded) -> None:
         case CashWithdrawn():
             _flow(book, Flow(event.currency, -event.amount, event.at, is_cash=True))
             _move(book, fact, "withdrawal", event.currency, -event.amount)
+        case AdjustmentMade():
+            _adjust(book, fact, event)
         case ChargeApplied():
             _move(book, fact, "charge", event.currency, -event.amount)
         case RunStarted():
@@ -96,6 +102,10 @@ def _notice(book: Book, fact: Recorded) -> None:
         if book.registration is None:
             _flag(book, fact, "unregistered", "", "no bot_registered is known: the books start from nothing")
     book.last = fact
+    _flag_future(book, fact)
+
+
+def _flag_future(book: Book, fact: Recorded) -> None:
     if fact.event.at - fact.recorded_at > FUTURE:
         _flag(book, fact, "future_date", "", f"dated {fact.event.at - fact.recorded_at} after it was recorded")
 
@@ -121,6 +131,28 @@ def _register(book: Book, fact: Recorded, event: BotRegistered) -> None:
         _flow(book, Flow(symbol, holding.quantity, event.at, is_cash=False))
 
 
+def _adjust(book: Book, fact: Recorded, event: AdjustmentMade) -> None:
+    _touch(book, event.at)
+    stated = ZERO if event.cost is None else event.cost
+    cost = stated if event.quantity > 0 else -stated
+    fill = Fill(fact.position, event.at, event.quantity, ZERO, cost)
+    _fill(book, fact, event.symbol, event.currency, fill, at_cost=True)
+    if event.cost is not None:
+        _flow(book, Flow(event.symbol, event.quantity, event.at, is_cash=False))
+
+
+def _state(book: Book, fact: Recorded, event: StatementIssued) -> None:
+    """Flag where a statement and the book differ; nothing is booked."""
+    if fact.subject == f"bots.{book.name}":
+        _notice(book, fact)
+    else:
+        _flag_future(book, fact)
+    for difference in compare_statement(book, event):
+        detail = f"stated {plain(difference.stated)}, booked {plain(difference.booked)}"
+        told = f"{detail}: {plain(difference.stated - difference.booked)} more stated than booked"
+        _flag(book, fact, f"statement_{difference.of}", difference.name, told)
+
+
 def _contradictions(first: BotRegistered, later: BotRegistered) -> list[str]:
     """The fields in which a later registration says something else than what counts; silence says nothing."""
     said = later.model_fields_set - {"id", "at", "type", "v", "ext", "description"}
@@ -135,24 +167,30 @@ def _trade(book: Book, fact: Recorded, event: TradeExecuted) -> None:
     own_fee = event.fee if event.fee_currency in (None, event.currency) else ZERO
     signed = event.quantity if event.side == "buy" else -event.quantity
     fill = Fill(fact.position, event.at, signed, event.price, own_fee)
-    lots = book.lots.setdefault((event.symbol, event.currency), [])
-    matches = apply_fill(lots, fill, book.cost_basis)
-    book.holdings[event.symbol] = book.holdings.get(event.symbol, ZERO) + signed
+    matches = _fill(book, fact, event.symbol, event.currency, fill, at_cost=False)
     book.own_prices[event.symbol] = OwnPrice(event.at, event.price, event.currency)
     profit = sum((match.profit for match in matches), ZERO) if matches else None
     if profit is not None:
         book.realised[event.currency] = book.realised.get(event.currency, ZERO) + profit
     value = signed * event.price
     _emit_trade(book, fact, event, profit=profit, proceeds=-value - own_fee)
-    for match in matches:
-        book.entries.matches.append(
-            MatchRow(book.name, event.at, fact.position, match.opened_by, event.symbol, event.currency, *match[1:])
-        )
     _move(book, fact, "purchase" if event.side == "buy" else "sale", event.currency, -value)
     _fee(book, fact, event)
+
+
+def _fill(book: Book, fact: Recorded, symbol: str, currency: str, fill: Fill, *, at_cost: bool) -> list[LotMatch]:
+    """Close and open lots, and tell which were closed; a short without leave is flagged."""
+    lots = book.lots.setdefault((symbol, currency), [])
+    matches = apply_fill(lots, fill, book.cost_basis, at_cost=at_cost)
+    book.holdings[symbol] = book.holdings.get(symbol, ZERO) + fill.quantity
+    for match in matches:
+        book.entries.matches.append(
+            MatchRow(book.name, fill.at, fact.position, match.opened_by, symbol, currency, *match[1:])
+        )
     allowed = book.terms is not None and book.terms.allow_short
-    if not allowed and lots and lots[-1].quantity < 0 and event.side == "sell":
-        _flag(book, fact, "oversold", event.symbol, f"{plain(-lots[-1].quantity)} more sold than held")
+    if not allowed and fill.quantity < 0 and lots and lots[-1].quantity < 0:
+        _flag(book, fact, "oversold", symbol, f"{plain(-lots[-1].quantity)} more sold than held")
+    return matches
 
 
 def _emit_trade(book: Book, fact: Recorded, event: TradeExecuted, *, profit: Decimal | None, proceeds: Decimal) -> None:

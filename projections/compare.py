@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 
 from ledger.amounts import ZERO, canonical, plain, rounded
 from ledger.database import get_db_session
-from ledger.log import position_hash, read_head, read_kind, read_subject, subjects
+from ledger.log import position_hash, read_head
 from ledger.settings import Database
 from projections.folding import BotRows, fold
 from projections.generations import CHECKPOINT
-from projections.market import Market
-from projections.market_rows import MarketRows, take_in
+from projections.market_rows import MarketRows
 from projections.saving import bot_tables
+from projections.sources import bot_facts, bot_subjects, common_void_flags, load_commons
 from projections.tables import (
     Base,
     Bot,
@@ -64,18 +64,17 @@ def check(database: Database) -> Comparison:
         _one_snapshot(session)
         position = session.scalars(select(Checkpoint.position).where(Checkpoint.name == CHECKPOINT)).one()
         noted = set(session.scalars(select(PendingFold.bot_name)))
-        market = Market()
         market_rows = MarketRows()
-        for kind in ("market", "actions"):
-            take_in(market, read_kind(session, kind, through=position), into=market_rows)
+        commons = load_commons(session, through=position, into=market_rows)
+        market_rows.flags.extend(common_void_flags(session, commons, through=position))
         differences = list(_compare_market(session, market_rows))
         bots = facts = rows = 0
-        names = [subject.partition(".")[2] for subject in subjects(session, "bots", through=position)]
+        names = [subject.partition(".")[2] for subject in bot_subjects(session, commons, through=position)]
         for name in names:
             if name in noted:
                 continue
-            own = read_subject(session, f"bots.{name}", through=position)
-            again = fold(name, own, market)[1]
+            own = bot_facts(session, commons, f"bots.{name}", through=position)
+            again = fold(name, own, commons.market)[1]
             bots, facts = bots + 1, facts + len(own)
             rows += sum(len(found) for _, found in bot_tables(again))
             differences.extend(_compare_bot(session, name, again))

@@ -16,6 +16,11 @@ def ending_day(end: datetime) -> int:
     return (end - _TICK).toordinal()
 
 
+def bar_end(start: datetime, length: timedelta) -> datetime:
+    """The moment at which a bar ends, at most the last one that there is."""
+    return LAST_MOMENT if LAST_MOMENT - start < length else start + length
+
+
 @lru_cache(maxsize=_DAYS_KEPT)
 def end_of(day: int) -> datetime:
     """The moment at which a day is valued: 00:00Z of the next one (on the last day of year 9999 its last moment)."""

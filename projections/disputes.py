@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.amounts import plain
-from ledger.events import DividendDeclared, Recorded, SharesSplit
+from ledger.events import Recorded
+from ledger.market_events import DividendDeclared, SharesSplit
 from projections.rows import FlagRow
 
 TOLD = 5
 """How many of the values are told in a flag."""
 ActionKey = tuple[str, datetime, str]
 """One split or dividend, whoever reports it: symbol, moment, `split` or the dividend's currency."""
+
+
+def action_key(event: SharesSplit | DividendDeclared) -> ActionKey:
+    """What a report of a split or dividend is about."""
+    return (event.symbol, event.at, "split" if isinstance(event, SharesSplit) else event.currency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,11 @@ from sqlalchemy.orm import Session
 
 from ledger.database import get_db_session
 from ledger.errors import LedgerError
-from ledger.log import read_subject
 from ledger.settings import Database
+from projections.commons import Commons
 from projections.folding import fold
-from projections.market import Market
-from projections.projector import load_market
 from projections.saving import bot_tables
+from projections.sources import bot_facts, load_commons
 from projections.tables import Base, table
 from projections.writer import Prepared, prepare
 
@@ -52,19 +51,19 @@ def folded(database: Database, generation: int, subjects: Sequence[str], *, thro
     workers = min(os.cpu_count() or 1, len(chunks))
     if through < FACTS_WORTH_WORKERS or workers < 2:
         with get_db_session(database, generation=generation) as session:
-            market = load_market(session, through=through)
+            commons = load_commons(session, through=through)
             for chunk in chunks:
-                yield _fold(session, market, chunk, through=through)
+                yield _fold(session, commons, chunk, through=through)
         return
     yield from _in_processes(database, generation, chunks, through=through, workers=workers)
 
 
-def _fold(session: Session, market: Market, subjects: Sequence[str], *, through: int) -> Chunk:
+def _fold(session: Session, commons: Commons, subjects: Sequence[str], *, through: int) -> Chunk:
     found: dict[type[Base], list[tuple[Any, ...]]] = {}
     facts = 0
     for subject in subjects:
-        own = read_subject(session, subject, through=through)
-        rows = fold(subject.partition(".")[2], own, market)[1]
+        own = bot_facts(session, commons, subject, through=through)
+        rows = fold(subject.partition(".")[2], own, commons.market)[1]
         facts += len(own)
         for of, new in bot_tables(rows):
             found.setdefault(of, []).extend(new)
@@ -125,10 +124,10 @@ def _work(pipe: Connection, database: Database, generation: int, through: int) -
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, who then closes the pipe.
     try:
         with get_db_session(database, generation=generation) as session:
-            market = load_market(session, through=through)
+            commons = load_commons(session, through=through)
             gc.freeze()
             while (subjects := _next_chunk(pipe)) is not None:
-                pipe.send(_fold(session, market, subjects, through=through))
+                pipe.send(_fold(session, commons, subjects, through=through))
     except OSError:
         return  # The caller is gone; nobody waits for these rows.
     except Exception as error:  # noqa: BLE001 - the outermost place: the caller raises it, in words

@@ -5,12 +5,12 @@ The way for following and for rebuilding is the same; only how much of it is wri
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Inexact
 
 from ledger.amounts import exact, rounded
-from ledger.events import Recorded
+from ledger.events import AdjustmentMade, BotRegistered, CostBasis, FactVoided, Recorded, TradeExecuted
 from projections.book import Book, Entries, first_registration, run_row
 from projections.bookkeeping import apply, close_day
 from projections.days import start_of
@@ -29,6 +29,7 @@ from projections.rows import (
 )
 from projections.standing import bot_row, holding_rows, standing_interests
 from projections.standing_rows import Change, Written, change, change_lots, interest_rows
+from projections.voids import Identity, identity, standing_facts, void_flags, voided
 from projections.worth import Carry, Valued, value_book
 
 EVERYTHING = 0
@@ -43,6 +44,7 @@ class Kept:
     before_change: Carry = field(default_factory=Carry)
     before_newest: Carry = field(default_factory=Carry)
     written: Written = field(default_factory=Written)
+    voided: set[Identity] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -51,9 +53,11 @@ class BotRows:
 
     Rows with a date are those from `from_day` on; where `replaces`, they stand for all that were there.
     `clears_worth`: whether there can be rows of the worth from that day on. `book_flags` are about the whole book.
+    `bot` is None where no fact of the bot's own stands.
     """
 
-    bot: BotRow
+    name: str
+    bot: BotRow | None
     from_day: int
     replaces: bool
     clears_worth: bool
@@ -70,18 +74,24 @@ class BotRows:
 
 
 def fold(
-    bot: str, facts: Sequence[Recorded], market: Market, *, from_day: int = EVERYTHING
+    bot: str,
+    facts: Sequence[Recorded],
+    market: Market,
+    *,
+    from_day: int = EVERYTHING,
+    cost_basis: CostBasis | None = None,
 ) -> tuple[Kept | None, BotRows]:
     """Fold a bot from its first fact; the rows are those dated from `from_day` on.
 
-    Shape: `facts` are all of the bot's own, in any order. Nothing is kept of a book that had to be rounded.
+    Shape: `facts` are all of the bot's own and all that operators say about it, in any order. `cost_basis` is
+    one to be used instead of the registered one. Nothing is kept of a book that had to be rounded.
     """
     try:
         with exact():
-            return _fold(bot, facts, market, from_day)
+            return _fold(bot, facts, market, from_day, cost_basis)
     except Inexact:
         with rounded():
-            kept, rows = _fold(bot, facts, market, from_day)
+            kept, rows = _fold(bot, facts, market, from_day, cost_basis)
         detail = "a number needed more than 300 digits and was rounded"
         rows.book_flags.new.append(_flag_of(kept.book, "inexact", "", detail))
         return None, rows
@@ -95,7 +105,7 @@ def can_go_on(kept: Kept, facts: Sequence[Recorded], *, from_day: int, actions: 
     """
     book = kept.book
     applied = book.applied
-    if applied is None:
+    if applied is None or is_retold(facts, kept.voided):
         return False
     if any(fact.order < applied for fact in facts):
         return False
@@ -104,6 +114,11 @@ def can_go_on(kept: Kept, facts: Sequence[Recorded], *, from_day: int, actions: 
     if actions and from_day <= applied[0].toordinal():
         return False
     return from_day > kept.before_change.day
+
+
+def is_retold(facts: Sequence[Recorded], gone: Collection[Identity]) -> bool:
+    """Whether new facts change what is told of any day: they register, or void, or are voided."""
+    return any(isinstance(fact.event, BotRegistered | FactVoided) or identity(fact) in gone for fact in facts)
 
 
 def go_on(kept: Kept, facts: Sequence[Recorded], market: Market, *, from_day: int) -> BotRows:
@@ -115,9 +130,20 @@ def go_on(kept: Kept, facts: Sequence[Recorded], market: Market, *, from_day: in
         return _advance(kept, facts, market, from_day=from_day, replaces=False)
 
 
-def _fold(bot: str, facts: Sequence[Recorded], market: Market, from_day: int) -> tuple[Kept, BotRows]:
-    kept = Kept(Book(bot, registration=first_registration(facts)))
-    return kept, _advance(kept, facts, market, from_day=from_day, replaces=True)
+def _fold(
+    bot: str, facts: Sequence[Recorded], market: Market, from_day: int, cost_basis: CostBasis | None
+) -> tuple[Kept, BotRows]:
+    standing = standing_facts(facts)
+    kept = Kept(Book(bot, registration=first_registration(standing), method=cost_basis), voided=voided(facts))
+    kept.book.entries.flags.extend(_void_flags(bot, facts))
+    return kept, _advance(kept, standing, market, from_day=from_day, replaces=True)
+
+
+def _void_flags(bot: str, facts: Sequence[Recorded]) -> list[FlagRow]:
+    voids = [fact for fact in facts if isinstance(fact.event, FactVoided)]
+    if not voids:
+        return []
+    return void_flags(voids, {identity(fact): isinstance(fact.event, FactVoided) for fact in facts}, bot)
 
 
 def _advance(kept: Kept, facts: Sequence[Recorded], market: Market, *, from_day: int, replaces: bool) -> BotRows:
@@ -145,7 +171,8 @@ def _rows(kept: Kept, valued: Valued, market: Market, *, from_day: int, replaces
     interests = interest_rows(book, {**valued.interests, **standing_interests(book, market)})
     book_flags = {(flag.kind, flag.symbol): flag for flag in _unpriced(book, valued)}
     rows = BotRows(
-        bot=bot_row(book, market),
+        name=book.name,
+        bot=None if book.first is None else bot_row(book, market),
         from_day=from_day,
         replaces=replaces,
         clears_worth=replaces or from_day <= written.newest_worth_day,
@@ -176,11 +203,11 @@ def _symbols(facts: Sequence[Recorded]) -> set[str]:
     """The symbols that these facts trade or open."""
     found: set[str] = set()
     for fact in facts:
-        event = fact.event
-        if event.type == "trade":
-            found.add(event.symbol)
-        elif event.type == "bot_registered" and event.holdings:
-            found.update(event.holdings)
+        match fact.event:
+            case TradeExecuted() | AdjustmentMade():
+                found.add(fact.event.symbol)
+            case BotRegistered() if fact.event.holdings:
+                found.update(fact.event.holdings)
     return found
 
 

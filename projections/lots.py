@@ -43,11 +43,12 @@ class Fill(NamedTuple):
     fee: Decimal
 
 
-def apply_fill(lots: list[Lot], fill: Fill, method: CostBasis) -> list[LotMatch]:
+def apply_fill(lots: list[Lot], fill: Fill, method: CostBasis, *, at_cost: bool = False) -> list[LotMatch]:
     """Close lots of the other direction, oldest, newest or dearest first, and open what is left; changes `lots`.
 
     Shape: one match for each lot that is closed, in order. The fee is shared by quantity over what the fill
     closes and opens; a lot's cost by the part that is closed; the last piece takes the rest of each.
+    `at_cost` is for units that came or went without a trade: what is closed leaves at cost, without profit.
     """
     remaining, fee_left = fill.quantity, fill.fee
     matches: list[LotMatch] = []
@@ -61,7 +62,8 @@ def apply_fill(lots: list[Lot], fill: Fill, method: CostBasis) -> list[LotMatch]
             fee = share(fill.fee, abs(closed), abs(fill.quantity)) if remaining else fee_left
             fee_left -= fee
             cost = lot.cost if whole else share(lot.cost, closed, lot.quantity)
-            matches.append(_match(lot, closed=closed, cost=cost, value=closed * fill.price - fee))
+            value = cost if at_cost else closed * fill.price - fee
+            matches.append(_match(lot, closed=closed, cost=cost, value=value))
             if whole:
                 del lots[place]
             else:

@@ -14,10 +14,11 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ledger.amounts import ONE, product, share
-from ledger.events import Bar, BarsPublished, DividendDeclared, OrderKey, Recorded, SharesSplit
+from ledger.events import OrderKey, Recorded
 from ledger.fields import interval_length
-from projections.days import DAY, LAST_MOMENT, end_of, ending_day
-from projections.disputes import ActionKey, Dispute, dispute
+from ledger.market_events import Bar, BarsPublished, DividendDeclared, SharesSplit
+from projections.days import DAY, bar_end, end_of, ending_day
+from projections.disputes import ActionKey, Dispute, action_key, dispute
 
 RATE_SUFFIX = "=X"
 
@@ -101,8 +102,7 @@ class Market:
 
     def record_action(self, fact: Recorded, event: SharesSplit | DividendDeclared) -> tuple[Effect, Dispute]:
         """Take in a split or dividend; of several reports of one, the last in the total order stands."""
-        kind = "split" if isinstance(event, SharesSplit) else event.currency
-        key = (event.symbol, event.at, kind)
+        key = action_key(event)
         reports = self._reports.setdefault(key, [])
         if reports:
             self._actions[event.symbol].remove(reports[-1])
@@ -112,7 +112,7 @@ class Market:
             action.event for action in self._actions[event.symbol] if isinstance(action.event, SharesSplit)
         ]
         self._forget(event.symbol)
-        return Effect(event.symbol, self._reach(event), is_action=True), dispute(key, reports)
+        return Effect(event.symbol, self.reach(event), is_action=True), dispute(key, reports)
 
     def actions(self, symbols: Iterable[str], *, after: OrderKey | None) -> list[Recorded]:
         """The splits and dividends that stand for these symbols, in the total order, behind a place in it."""
@@ -180,6 +180,15 @@ class Market:
         new, old = self._ratio(symbol, at, day)
         return quantity if new == old else share(quantity, new, old)
 
+    def reach(self, event: SharesSplit | DividendDeclared) -> int:
+        """The first day that it changes: its own, or one before whose price is told in shares of after the split."""
+        day = event.at.toordinal()
+        if isinstance(event, DividendDeclared) or event.symbol not in self._closes:
+            return day
+        days, closes = self._days[event.symbol], self._closes[event.symbol]
+        earlier = days[: bisect_left(days, day)]
+        return next((found for found in earlier if closes[found].unit_time >= event.at), day)
+
     def _forget(self, symbol: str) -> None:
         """What was worked out from this symbol's closes and splits does not hold any more."""
         self._prices.pop(symbol, None)
@@ -188,15 +197,6 @@ class Market:
             self._marks.clear()
         else:
             self._marks.pop(symbol, None)
-
-    def _reach(self, event: SharesSplit | DividendDeclared) -> int:
-        """The first day that it changes: its own, or one before whose price is told in shares of after the split."""
-        day = event.at.toordinal()
-        if isinstance(event, DividendDeclared) or event.symbol not in self._closes:
-            return day
-        days, closes = self._days[event.symbol], self._closes[event.symbol]
-        earlier = days[: bisect_left(days, day)]
-        return next((found for found in earlier if closes[found].unit_time >= event.at), day)
 
     def _ratio(self, symbol: str, unit_time: datetime, day: int) -> tuple[Decimal, Decimal]:
         """New and old units between a time and the end of a day, in whichever direction they lie."""
@@ -231,7 +231,7 @@ class Market:
         Revisions only replace a bar by one that ends at the same moment, so the greatest of all versions
         ever seen is enough, and no bar has to be kept.
         """
-        end = LAST_MOMENT if LAST_MOMENT - bar.start < length else bar.start + length
+        end = bar_end(bar.start, length)
         day = ending_day(end)
         unit_time = max(bar.start, event.adjusted_through or bar.start)
         close = _Close(end, length, order, bar.close, event.currency, unit_time)

@@ -8,25 +8,30 @@ from dataclasses import dataclass, field
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from ledger.events import BarsPublished, DividendDeclared, Recorded, SharesSplit
+from ledger.events import Recorded, StatementIssued
+from ledger.market_events import BarsPublished, DividendDeclared, SharesSplit
 from projections.bookkeeping import FUTURE
+from projections.commons import Commons
 from projections.disputes import ActionKey, Dispute
-from projections.market import Effect, Market
+from projections.market import Effect
 from projections.rows import BarRow, FlagRow
 from projections.tables import Flag, HistoricData, table
+from projections.voids import identity
 from projections.writer import books_schema, insert_rows, upsert_rows
 
 BarKey = tuple[object, ...]
+OPERATORS = "ops."
 
 
 @dataclass(slots=True)
 class MarketRows:
-    """Rows of market facts, each bar and dispute once, and what they change for holders."""
+    """Rows of market facts, each bar (perhaps of some `only`) and dispute once, and what they change for holders."""
 
     bars: dict[BarKey, BarRow] = field(default_factory=dict)
     disputes: dict[ActionKey, Dispute] = field(default_factory=dict)
     flags: list[FlagRow] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    only: frozenset[BarKey] | None = None
 
     @property
     def flag_rows(self) -> list[FlagRow]:
@@ -34,10 +39,13 @@ class MarketRows:
         return [*self.flags, *(dispute.flag for dispute in self.disputes.values() if dispute.flag is not None)]
 
 
-def take_in(market: Market, facts: Iterable[Recorded], into: MarketRows | None = None) -> MarketRows:
-    """Take the market's facts among these into the market; the rows that they make."""
+def take_in(commons: Commons, facts: Iterable[Recorded], into: MarketRows | None = None) -> MarketRows:
+    """Take in what all books share among these facts, voids aside, which are known before; the rows that they make."""
     rows = MarketRows() if into is None else into
+    market = commons.market
     for fact in facts:
+        if commons.voids_of(identity(fact)):
+            continue
         match fact.event:
             case BarsPublished():
                 _take_bars(rows, fact, fact.event)
@@ -48,6 +56,9 @@ def take_in(market: Market, facts: Iterable[Recorded], into: MarketRows | None =
                 effect, dispute = market.record_action(fact, fact.event)
                 rows.effects.append(effect)
                 rows.disputes[dispute.key] = dispute
+            case StatementIssued() if fact.subject.startswith(OPERATORS):
+                commons.record_statement(fact)
+                continue
             case _:
                 continue
         if fact.event.at - fact.recorded_at > FUTURE:
@@ -69,6 +80,8 @@ def _take_bars(rows: MarketRows, fact: Recorded, event: BarsPublished) -> None:
     version = (event.at, event.id, fact.subject)
     for bar in event.bars:
         key = (event.symbol, event.interval, bar.start)
+        if rows.only is not None and key not in rows.only:
+            continue
         standing = rows.bars.get(key)
         if standing is None or (standing.at, standing.event_id, standing.subject) < version:
             rows.bars[key] = BarRow(event.symbol, event.interval, *bar, event.currency, fact.position, *version)

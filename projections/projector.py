@@ -9,26 +9,28 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import date
 from decimal import Inexact
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from ledger.database import dispose, get_db_session
 from ledger.errors import LedgerError, SetupError
-from ledger.events import BotRegistered, Recorded
-from ledger.log import position_hash, read, read_head, read_kind, read_subject
+from ledger.events import FactVoided, Recorded, StatementIssued
+from ledger.log import position_hash, read, read_head
 from ledger.settings import Database
-from projections.folding import EVERYTHING, BotRows, Kept, can_go_on, fold, go_on
+from projections.commons import BOTS, Commons
+from projections.folding import EVERYTHING, BotRows, Kept, can_go_on, fold, go_on, is_retold
 from projections.generations import CHECKPOINT, are_broken, ensure_books, is_lock_timeout
-from projections.market import Effect, Market
+from projections.market import Effect
 from projections.market_rows import save_market, take_in
+from projections.notes import Work, concerned, merge_notes, write_notes
+from projections.retelling import retell, save_void_flags, told_before
 from projections.saving import save
-from projections.tables import PROJECTOR_VERSION, Checkpoint, Interest, PendingFold, table
-from projections.writer import upsert_rows
+from projections.sources import bot_facts, load_commons
+from projections.tables import PROJECTOR_VERSION, Checkpoint, PendingFold
+from projections.voids import identity, voided
 
 FACTS_A_STEP = 1_000
 FACTS_A_STEP_BEHIND = 10_000
@@ -36,7 +38,6 @@ BEHIND = 20_000
 BYTES_A_STEP = 4 * 1024 * 1024
 NOTES_A_STEP = 50
 BOOKS_KEPT = 4_096
-_NAMES_A_QUERY = 400
 
 
 class Overtaken(LedgerError):
@@ -45,28 +46,6 @@ class Overtaken(LedgerError):
 
 class Outdated(LedgerError):
     """The books are not of this log or of this release's telling; they have to be made anew."""
-
-
-@dataclass(slots=True)
-class _Work:
-    """Why a bot has to be folded: new facts of its own, and from which day on the market changed."""
-
-    facts: list[Recorded] = field(default_factory=list)
-    market_day: int | None = None
-    actions: bool = False
-
-    def notice(self, effect: Effect) -> None:
-        """The market changed something from this day on."""
-        self.market_day = effect.from_day if self.market_day is None else min(self.market_day, effect.from_day)
-        self.actions = self.actions or effect.is_action
-
-    @property
-    def from_day(self) -> int:
-        """The first day of which anything is new."""
-        days = [fact.event.at.toordinal() for fact in self.facts]
-        if self.market_day is not None:
-            days.append(self.market_day)
-        return min(days)
 
 
 class Projector:
@@ -79,7 +58,7 @@ class Projector:
         self._generation: int | None = None
         self._position = 0
         self._steps = 0
-        self._market: Market | None = None
+        self._commons: Commons | None = None
         self._books: OrderedDict[str, Kept] = OrderedDict()
         self._notes_next = False
 
@@ -115,7 +94,7 @@ class Projector:
         self._forget()
 
     def _forget(self) -> None:
-        self._market = None
+        self._commons = None
         self._books.clear()
 
     def _step(self, session: Session) -> bool:
@@ -153,30 +132,54 @@ class Projector:
             raise
         if row is None:
             raise Outdated("the books have lost their checkpoint")
-        if self._market is None or row.steps != self._steps:
+        if self._commons is None or row.steps != self._steps:
             self._forget()
             _check_books(session, row)
             self._position, self._steps = row.position, row.steps
-            self._market = load_market(session, through=row.position)
+            self._commons = load_commons(session, through=row.position)
         session.expunge(row)
 
     def _take(self, session: Session, facts: Sequence[Recorded]) -> None:
-        """Write what the market says, note the bots that it concerns, fold the bots that spoke."""
-        assert self._market is not None
-        rows = take_in(self._market, facts)
-        save_market(session, rows)
-        work: dict[str, _Work] = {}
+        """Write what the market says, note the bots that it concerns, fold the bots that spoke or were spoken of."""
+        work: dict[str, Work] = {}
+        effects = self._take_commons(session, facts, work)
         for fact in facts:
             kind, _, name = fact.subject.partition(".")
             if kind == "bots":
-                work.setdefault(name, _Work()).facts.append(fact)
-        notes = _concerned(session, rows.effects)
+                work.setdefault(name, Work()).facts.append(fact)
+        notes = concerned(session, effects)
         for name, note in notes.items():
             if name in work:
                 work[name].market_day, work[name].actions = note.market_day, note.actions
-        _merge_notes(session, work)
-        _write_notes(session, {name: note for name, note in notes.items() if name not in work})
+        merge_notes(session, work)
+        write_notes(session, {name: note for name, note in notes.items() if name not in work})
         self._fold(session, work, through=facts[-1].position)
+
+    def _take_commons(self, session: Session, facts: Sequence[Recorded], work: dict[str, Work]) -> list[Effect]:
+        """Take in what all books share; what it changes for holders. Bots that operators speak of become work."""
+        assert self._commons is not None
+        commons = self._commons
+        common = [fact for fact in facts if not fact.subject.startswith(BOTS)]
+        voids = [fact for fact in common if isinstance(fact.event, FactVoided)]
+        for fact in voids:
+            bot = commons.record_void(fact)
+            if bot is not None:
+                work.setdefault(bot.removeprefix(BOTS), Work()).facts.append(fact)
+        effects: list[Effect] = []
+        gone = told_before(session, voids, through=self._position)
+        if gone:
+            self._commons, rows = retell(session, commons, gone, voids, through=self._position)
+            commons = self._commons
+            save_market(session, rows)
+            effects.extend(rows.effects)
+        rows = take_in(commons, common)
+        save_market(session, rows)
+        if voids or any(commons.voids_of(identity(fact)) for fact in common):
+            save_void_flags(session, commons, common, through=facts[-1].position)
+        for fact in common:
+            if isinstance(fact.event, StatementIssued) and not commons.voids_of(identity(fact)):
+                work.setdefault(fact.event.subject.removeprefix(BOTS), Work()).facts.append(fact)
+        return [*effects, *rows.effects]
 
     def _fold_notes(self, session: Session) -> bool:
         """Fold some of the bots that have a note; whether there were any."""
@@ -184,34 +187,34 @@ class Projector:
         notes = session.scalars(query).all()
         if not notes:
             return False
-        work = {note.bot_name: _Work([], note.from_day.toordinal(), note.actions) for note in notes}
+        work = {note.bot_name: Work([], note.from_day.toordinal(), note.actions) for note in notes}
         session.expunge_all()
         session.execute(delete(PendingFold).where(PendingFold.bot_name.in_(list(work))))
         self._fold(session, work, through=self._position)
         return True
 
-    def _fold(self, session: Session, work: dict[str, _Work], *, through: int) -> None:
+    def _fold(self, session: Session, work: dict[str, Work], *, through: int) -> None:
         folded = [self._fold_one(session, name, todo, through) for name, todo in work.items()]
         if folded:
             save(session, folded)
         while len(self._books) > BOOKS_KEPT:
             self._books.popitem(last=False)
 
-    def _fold_one(self, session: Session, name: str, todo: _Work, through: int) -> BotRows:
-        assert self._market is not None
+    def _fold_one(self, session: Session, name: str, todo: Work, through: int) -> BotRows:
+        assert self._commons is not None
+        market = self._commons.market
         kept = self._books.pop(name, None)
         if kept is not None and can_go_on(kept, todo.facts, from_day=todo.from_day, actions=todo.actions):
             try:
-                rows = go_on(kept, todo.facts, self._market, from_day=todo.from_day)
+                rows = go_on(kept, todo.facts, market, from_day=todo.from_day)
             except Inexact:
                 pass
             else:
                 self._books[name] = kept
                 return rows
-        registers = any(isinstance(fact.event, BotRegistered) for fact in todo.facts)
-        facts = read_subject(session, f"bots.{name}", through=through)
-        from_day = EVERYTHING if registers else todo.from_day
-        kept, rows = fold(name, facts, self._market, from_day=from_day)
+        facts = bot_facts(session, self._commons, f"{BOTS}{name}", through=through)
+        from_day = EVERYTHING if is_retold(todo.facts, voided(facts)) else todo.from_day
+        kept, rows = fold(name, facts, market, from_day=from_day)
         if kept is not None:
             self._books[name] = kept
         return rows
@@ -235,62 +238,3 @@ def _check_books(session: Session, row: Checkpoint) -> None:
         raise Outdated("the books were made by an older release")
     if position_hash(session, row.position) != row.hash:
         raise Outdated(f"the log has no position {row.position} with the books' hash: an older one was restored")
-
-
-def load_market(session: Session, *, through: int) -> Market:
-    """The market as the facts up to a position tell it."""
-    market = Market()
-    for kind in ("market", "actions"):
-        take_in(market, read_kind(session, kind, through=through))
-    return market
-
-
-def _concerned(session: Session, effects: Sequence[Effect]) -> dict[str, _Work]:
-    """The bots whose books these changes of the market reach."""
-    by_symbol: dict[str, list[Effect]] = {}
-    for effect in effects:
-        by_symbol.setdefault(effect.symbol, []).append(effect)
-    found: dict[str, _Work] = {}
-    symbols = sorted(by_symbol)
-    for start in range(0, len(symbols), _NAMES_A_QUERY):
-        query = select(Interest.bot_name, Interest.symbol, Interest.last_day).where(
-            Interest.symbol.in_(symbols[start : start + _NAMES_A_QUERY])
-        )
-        for name, symbol, last_day in session.execute(query):
-            for effect in by_symbol[symbol]:
-                if _reaches(effect, last_day):
-                    found.setdefault(name, _Work()).notice(effect)
-    return found
-
-
-def _reaches(effect: Effect, last_day: date | None) -> bool:
-    """What is held at the end of a day is held at the next one's 00:00Z, when splits and dividends come."""
-    return last_day is None or last_day.toordinal() >= effect.from_day - (1 if effect.is_action else 0)
-
-
-def _merge_notes(session: Session, work: dict[str, _Work]) -> None:
-    """Notes of bots that are folded now anyway are worked off with it."""
-    if not work or not session.scalar(select(func.count()).select_from(PendingFold)):
-        return
-    names = sorted(work)
-    for start in range(0, len(names), _NAMES_A_QUERY):
-        chunk = names[start : start + _NAMES_A_QUERY]
-        for note in session.scalars(select(PendingFold).where(PendingFold.bot_name.in_(chunk))):
-            work[note.bot_name].notice(Effect("", note.from_day.toordinal(), note.actions))
-        session.expunge_all()
-        session.execute(delete(PendingFold).where(PendingFold.bot_name.in_(chunk)))
-
-
-def _write_notes(session: Session, notes: dict[str, _Work]) -> None:
-    if not notes:
-        return
-    standing = {note.bot_name: note for note in session.scalars(select(PendingFold))}
-    session.expunge_all()
-    rows = []
-    for name, note in notes.items():
-        before = standing.get(name)
-        if before is not None:
-            note.notice(Effect("", before.from_day.toordinal(), before.actions))
-        assert note.market_day is not None
-        rows.append((name, date.fromordinal(note.market_day), note.actions))
-    upsert_rows(session, table(PendingFold), rows)

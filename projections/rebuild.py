@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 
 from ledger.database import get_db_session, get_log_session, live_generation
 from ledger.errors import SetupError
-from ledger.log import position_hash, read_head, read_kind, subjects
+from ledger.log import position_hash, read_head
 from ledger.settings import Database
+from projections.commons import Commons
 from projections.fold_workers import folded
 from projections.generations import CHECKPOINT, are_broken, building, create_generation, create_indexes, publish
-from projections.market import Market
 from projections.market_rows import MarketRows, save_market, take_in
 from projections.projector import Projector
+from projections.sources import bot_subjects, common_facts, common_void_flags, load_voids
 from projections.tables import PROJECTOR_VERSION, Checkpoint
 from projections.writer import books_schema, insert_prepared
 
@@ -76,26 +77,26 @@ def _refuse_newer(database: Database) -> None:
 def _write_all(database: Database, generation: int, *, through: int, tell: Progress) -> int:
     """Fold everything up to a position into the generation, in bounded transactions; the number of rows."""
     with get_log_session(database) as log:
-        market = Market()
-        written = _write_market(database, generation, log, market, through=through)
-        written += _write_bots(database, generation, subjects(log, "bots", through=through), through=through, tell=tell)
+        commons, written = _write_market(database, generation, log, through=through)
+        names = bot_subjects(log, commons, through=through)
+        written += _write_bots(database, generation, names, through=through, tell=tell)
         reached = position_hash(log, through)
     with get_db_session(database, writes=True, generation=generation) as session:
         session.execute(update(Checkpoint).where(Checkpoint.name == CHECKPOINT).values(position=through, hash=reached))
     return written
 
 
-def _write_market(database: Database, generation: int, log: Session, market: Market, *, through: int) -> int:
-    """Take the market's facts in, a bounded number of rows at a time; the number of rows."""
+def _write_market(database: Database, generation: int, log: Session, *, through: int) -> tuple[Commons, int]:
+    """Take in what all books share, a bounded number of rows at a time; that, and the number of rows."""
     written = 0
-    rows = MarketRows()
-    for kind in ("market", "actions"):
-        for fact in read_kind(log, kind, through=through):
-            take_in(market, (fact,), into=rows)
-            if len(rows.bars) >= ROWS_A_WRITE:
-                written += _save_market(database, generation, rows)
-                rows = MarketRows()
-    return written + _save_market(database, generation, rows)
+    commons = load_voids(log, through=through)
+    rows = MarketRows(flags=common_void_flags(log, commons, through=through))
+    for fact in common_facts(log, through=through):
+        take_in(commons, (fact,), into=rows)
+        if len(rows.bars) >= ROWS_A_WRITE:
+            written += _save_market(database, generation, rows)
+            rows = MarketRows()
+    return commons, written + _save_market(database, generation, rows)
 
 
 def _save_market(database: Database, generation: int, rows: MarketRows) -> int:

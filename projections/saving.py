@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from projections.days import start_of
-from projections.folding import BotRows
+from projections.folding import EVERYTHING, BotRows
 from projections.standing_rows import Change
 from projections.tables import (
     Base,
@@ -40,7 +40,7 @@ _BOOK_FLAG_KEY = ["bot_name", "kind", "symbol"]
 
 def save(session: Session, folded: Sequence[BotRows]) -> None:
     """Write the rows of folded bots over those that were there."""
-    upsert_rows(session, table(Bot), [rows.bot for rows in folded])
+    upsert_rows(session, table(Bot), [rows.bot for rows in folded if rows.bot is not None])
     _remove_dated(session, folded)
     for kept in _STANDING:
         _remove_standing(session, kept, folded)
@@ -58,11 +58,12 @@ def save(session: Session, folded: Sequence[BotRows]) -> None:
         insert_rows(session, table(of), new, schema=schema)
     for of, new in upserted.items():
         upsert_rows(session, table(of), new)
+    delete_rows(session, table(Bot), [{"name": rows.name} for rows in folded if rows.bot is None])
 
 
 def bot_tables(rows: BotRows) -> Iterator[tuple[type[Base], Sequence[Row]]]:
     """All rows of a bot that was folded from its first fact, by their tables."""
-    yield Bot, [rows.bot]
+    yield Bot, [] if rows.bot is None else [rows.bot]
     found: dict[type[Base], list[Row]] = {of: list(new) for of, new in _dated(rows)}
     for of, change in _standing(rows):
         found.setdefault(of, []).extend(change.new)
@@ -88,12 +89,12 @@ def _remove_dated(session: Session, folded: Sequence[BotRows]) -> None:
     """Rows with a date go from the day on from which they are told again."""
     replaced = [rows for rows in folded if rows.replaces]
     for of, column in _DATED:
-        keys = [{"bot_name": rows.bot.name, column: start_of(max(rows.from_day, 1))} for rows in replaced]
+        keys = [{"bot_name": rows.name, column: start_of(max(rows.from_day, 1))} for rows in replaced]
         delete_rows(session, table(of), keys, since=column)
-    worth = [
-        {"bot_name": rows.bot.name, "date": start_of(max(rows.from_day, 1))} for rows in folded if rows.clears_worth
-    ]
+    worth = [{"bot_name": rows.name, "date": start_of(max(rows.from_day, 1))} for rows in folded if rows.clears_worth]
     delete_rows(session, table(PortfolioWorth), worth, since="date")
+    everything = [rows for rows in replaced if rows.from_day == EVERYTHING]
+    delete_rows(session, table(RunLog), [{"bot_name": rows.name} for rows in everything])
     runs = [{"bot_name": row.bot_name, "run": row.run} for rows in folded for row in rows.runs]
     delete_rows(session, table(RunLog), runs)
 
@@ -108,7 +109,7 @@ def _remove_standing(session: Session, of: type[Base], folded: Sequence[BotRows]
         change = next(change for found, change in _standing(rows) if found is of)
         if change.gone is None:
             kinds = _BOOK_FLAGS if of is Flag else (None,)
-            everything.extend({"bot_name": rows.bot.name} | ({} if kind is None else {"kind": kind}) for kind in kinds)
+            everything.extend({"bot_name": rows.name} | ({} if kind is None else {"kind": kind}) for kind in kinds)
             continue
         removed = [*change.gone, *change.new] if of is Flag else change.gone
         gone.extend({name: row[names.index(name)] for name in key} for row in removed)

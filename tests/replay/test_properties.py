@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from ledger.events import Recorded
 from projections.folding import BotRows, fold
-from projections.market import Market
 from projections.market_rows import take_in
 from projections.projector import Projector
 from projections.rebuild import rebuild
@@ -19,7 +18,7 @@ from tests.oracle_facts import currency_of, kind_of, number, ordered, share, sta
 from tests.oracle_settings import own_facts, settings_of
 from tests.replay.conftest import assert_whole
 from tests.replay.outcome import assert_same, total
-from tests.replay.ways import RECORDED_AT, Message, decoded, folded_in_memory, live_books, record
+from tests.replay.ways import RECORDED_AT, Message, commons_of, decoded, folded_in_memory, live_books, record
 from tests.replay.worlds import Fresh, World
 from tests.strategies import as_facts, logs, numbered, registrations, trades, with_ratio
 
@@ -93,6 +92,7 @@ def assert_same_on_any_way(world: World, arrival: Arrival) -> None:
 def test_the_cash_is_what_the_messages_moved(messages: list[Message]) -> None:
     for bot, rows in folded(messages).items():
         expected = moved_by(bot, messages)
+        assert rows.bot is not None
         assert rows.bot.cash == {currency: amount for currency, amount in expected.items() if amount}
         for currency in rows.bot.cash.keys() | expected.keys():
             movements = [row for row in rows.movements if row.currency == currency]
@@ -203,6 +203,7 @@ def test_once_all_is_closed_every_method_has_realised_the_same(
         messages += [closing_trade(*key, quantity) for key, quantity in closing.items()]
         (rows,) = folded(messages).values()
         assert rows.lots.new == []
+        assert rows.bot is not None
         realised.append(rows.bot.realised_profit)
     assert realised[1:] == realised[:1] * 3
 
@@ -236,12 +237,12 @@ def signed(trade: dict[str, Any]) -> Fraction:
 def folded(messages: Sequence[Message]) -> dict[str, BotRows]:
     """Every bot's rows with all their columns, from the pure fold."""
     facts = [Recorded(n, fact.subject, fact.event, RECORDED_AT) for n, fact in enumerate(decoded(messages), start=1)]
-    market = Market()
-    take_in(market, facts)
+    commons = commons_of(facts)
+    take_in(commons, facts)
     subjects = sorted({fact.subject for fact in facts if fact.subject.startswith("bots.")})
     return {
         subject.removeprefix("bots."): fold(
-            subject.removeprefix("bots."), [fact for fact in facts if fact.subject == subject], market
+            subject.removeprefix("bots."), [fact for fact in facts if fact.subject == subject], commons.market
         )[1]
         for subject in subjects
     }

@@ -16,16 +16,18 @@ from sqlalchemy.orm import Session
 
 from ledger.amounts import canonical
 from ledger.database import get_db_session, get_log_session
-from ledger.events import Recorded
+from ledger.events import FactVoided, Recorded
 from ledger.log import append
 from ledger.messages import Fact, decode
 from ledger.schema import events
 from ledger.settings import Database
+from projections.commons import Commons
 from projections.folding import fold
-from projections.market import Market
 from projections.market_rows import take_in
 from projections.projector import Projector
+from projections.rows import FlagRow
 from projections.tables import Base
+from projections.voids import identity, void_flags
 
 RECORDED_AT = datetime(2026, 2, 1, tzinfo=UTC)
 Message = tuple[str, dict[str, Any]]
@@ -83,17 +85,18 @@ def folded_in_memory(messages: Sequence[Message]) -> Books:
         for position, fact in enumerate(decoded(messages), start=1)
     ]
     identities = {fact.position: (fact.subject, fact.event.id) for fact in facts}
-    market = Market()
-    rows_of_market = take_in(market, facts)
+    commons = commons_of(facts)
+    rows_of_market = take_in(commons, facts)
+    rows_of_market.flags.extend(flags_of_voids(commons, facts))
     tables: Books = {
         "historic_data": [row._asdict() for row in rows_of_market.bars.values()],
         "flags": [row._asdict() for row in rows_of_market.flag_rows],
     }
-    for subject in sorted({fact.subject for fact in facts if fact.subject.startswith("bots.")}):
-        own = [fact for fact in facts if fact.subject == subject]
-        _, rows = fold(subject.partition(".")[2], own, market)
+    for subject in sorted({*(fact.subject for fact in facts if fact.subject.startswith("bots.")), *commons.bots}):
+        own = [*(fact for fact in facts if fact.subject == subject), *commons.about(subject)]
+        _, rows = fold(subject.partition(".")[2], own, commons.market)
         for table, found in (
-            ("bots", [rows.bot]),
+            ("bots", [] if rows.bot is None else [rows.bot]),
             ("trades", rows.trades),
             ("lots", rows.lots.new),
             ("lot_matches", rows.matches),
@@ -104,6 +107,21 @@ def folded_in_memory(messages: Sequence[Message]) -> Books:
         ):
             tables.setdefault(table, []).extend(row._asdict() for row in found)
     return _comparable(tables, identities)
+
+
+def commons_of(facts: Sequence[Recorded]) -> Commons:
+    """What all books share, with its voids known before all else."""
+    commons = Commons()
+    for fact in facts:
+        if isinstance(fact.event, FactVoided) and not fact.subject.startswith("bots."):
+            commons.record_void(fact)
+    return commons
+
+
+def flags_of_voids(commons: Commons, facts: Sequence[Recorded]) -> list[FlagRow]:
+    """The flags of voids of the market's and the operators' facts."""
+    known = {identity(fact): isinstance(fact.event, FactVoided) for fact in facts}
+    return void_flags(commons.voids, known, None)
 
 
 def record(database: Database, messages: Iterable[Message]) -> None:
