@@ -75,22 +75,38 @@ class Feed(Voice):
 
 
 class Actions(Voice):
-    """Publishes splits and dividends as `actions.<source>`; arguments as of `Bot`."""
+    """Publishes splits and dividends as `actions.<source>`; arguments as of `Bot`.
+
+    The same again is the same fact; what takes the place of a voided one needs an `id` of its own.
+    """
 
     kind = "actions"
 
-    def split(self, symbol: str, date: date | str, *, new: int, old: int) -> Published:
-        """`new` shares for `old` ones at 00:00Z of the ex-date; the same again is the same fact."""
+    def split(
+        self,
+        symbol: str,
+        date: date | str,
+        *,
+        new: int,
+        old: int,
+        id: str | None = None,  # noqa: A002 - the field's own name
+    ) -> Published:
+        """`new` shares for `old` ones at 00:00Z of the ex-date."""
         day = midnight_text(date)
         fields = {"type": "split", "symbol": symbol, "at": day, "new": new, "old": old}
-        return self._speaker.publish(fields | {"id": f"{id_part(symbol)}.{day[:10]}.split"})
+        return self._speaker.publish(fields | {"id": id or f"{id_part(symbol)}.{day[:10]}.split"})
 
     def dividend(
-        self, symbol: str, date: date | str, *, per_share: AmountInput, currency: str | None = None
+        self,
+        symbol: str,
+        date: date | str,
+        *,
+        per_share: AmountInput,
+        currency: str | None = None,
+        id: str | None = None,  # noqa: A002 - the field's own name
     ) -> Published:
-        """Cash for each share held just before 00:00Z of the ex-date; the same again is the same fact."""
+        """Cash for each share held just before 00:00Z of the ex-date."""
         day = midnight_text(date)
         fields = {"type": "dividend", "symbol": symbol, "at": day, "per_share": amount_text(per_share, "per_share")}
-        return self._speaker.publish(
-            fields | {"currency": currency, "id": f"{id_part(symbol)}.{day[:10]}.dividend.{currency or 'USD'}"}
-        )
+        usual = f"{id_part(symbol)}.{day[:10]}.dividend.{currency or 'USD'}"
+        return self._speaker.publish(fields | {"currency": currency, "id": id or usual})

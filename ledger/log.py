@@ -7,7 +7,7 @@ the reason) and `parked` (a type or version that this release does not know).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -95,71 +95,22 @@ def read(
 
     Shape: at most `limit`, and no more once their payloads have `payload_bytes`.
     """
-    query = _select().where(events.c.position > after).order_by(events.c.position).limit(limit)
+    query = select_facts().where(events.c.position > after).order_by(events.c.position).limit(limit)
     if through is not None:
         query = query.where(events.c.position <= through)
     if subject is not None:
         query = query.where(events.c.subject == subject)
     if payload_bytes is None:
-        return tuple(_recorded(row) for row in session.execute(query))
+        return tuple(recorded_of(row) for row in session.execute(query))
     found: list[Recorded] = []
     left = payload_bytes
     with session.execute(query.execution_options(yield_per=_ROWS_A_FETCH)) as rows:
         for row in rows:
-            found.append(_recorded(row))
+            found.append(recorded_of(row))
             left -= len(row.payload)
             if left <= 0:
                 break
     return tuple(found)
-
-
-def read_subject(session: Session, subject: str, *, through: int) -> tuple[Recorded, ...]:
-    """Every fact of one subject up to a position, in no particular order."""
-    query = _select().where(events.c.subject == subject, events.c.position <= through)
-    return tuple(_recorded(row) for row in session.execute(query))
-
-
-def read_run(session: Session, subject: str, run: str) -> tuple[tuple[str, int, str], ...]:
-    """Id, position and payload of the facts whose ids were made from a run key (`<run>.…`), in the order of ids."""
-    query = (
-        select(events.c.id, events.c.position, events.c.payload)
-        .where(events.c.subject == subject, events.c.id >= f"{run}.", events.c.id < f"{run}/")
-        .order_by(events.c.id)
-    )
-    return tuple((id_, position, payload) for id_, position, payload in session.execute(query))
-
-
-def find_fact(session: Session, subject: str, id_: str) -> Recorded | None:
-    """The fact of this identity, or None where none is recorded."""
-    row = session.execute(_select().where(events.c.subject == subject, events.c.id == id_)).one_or_none()
-    return None if row is None else _recorded(row)
-
-
-def read_kind(
-    session: Session, kind: str, *, type_: str | None = None, after: int = 0, through: int
-) -> Iterator[Recorded]:
-    """The facts of all subjects of one kind (`market`, `actions`, `ops`) between two positions, in no particular order.
-
-    `type_` asks for those of one type only.
-    """
-    query = _select().where(
-        events.c.subject >= f"{kind}.",
-        events.c.subject < f"{kind}/",
-        events.c.position > after,
-        events.c.position <= through,
-    )
-    if type_ is not None:
-        query = query.where(events.c.type == type_)
-    for row in session.execute(query.execution_options(yield_per=_ROWS_A_FETCH)):
-        yield _recorded(row)
-
-
-def subjects(session: Session, kind: str, *, through: int | None = None) -> tuple[str, ...]:
-    """The subjects of one kind that have spoken, sorted."""
-    query = select(events.c.subject).where(events.c.subject >= f"{kind}.", events.c.subject < f"{kind}/").distinct()
-    if through is not None:
-        query = query.where(events.c.position <= through)
-    return tuple(sorted(session.scalars(query)))
 
 
 def position_hash(session: Session, position: int) -> bytes | None:
@@ -167,6 +118,17 @@ def position_hash(session: Session, position: int) -> bytes | None:
     if position == 0:
         return chain.GENESIS
     return session.scalar(select(events.c.hash).where(events.c.position == position))
+
+
+def select_facts() -> Any:
+    """The columns that make a fact, for `recorded_of`."""
+    return select(events.c.position, events.c.subject, events.c.type, events.c.recorded_at, events.c.payload)
+
+
+def recorded_of(row: Any) -> Recorded:
+    """The fact in a row of `select_facts`."""
+    # By place: by name each column costs a look-up, and a rebuild reads every fact.
+    return Recorded(row[0], row[1], EVENT_TYPES[row[2]].model_validate_json(row[4]), row[3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,12 +260,3 @@ def _head(row: Row[Any] | None) -> Head:
     if row is None:
         raise SetupError("the log has no head: this database is not a ledger, run `botledger db upgrade`")
     return Head(row.position, row.hash, row.recorded_at)
-
-
-def _select() -> Any:
-    return select(events.c.position, events.c.subject, events.c.type, events.c.recorded_at, events.c.payload)
-
-
-def _recorded(row: Any) -> Recorded:
-    # By place: by name each column costs a look-up, and a rebuild reads every fact.
-    return Recorded(row[0], row[1], EVENT_TYPES[row[2]].model_validate_json(row[4]), row[3])

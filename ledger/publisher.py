@@ -140,6 +140,51 @@ class Bot(Voice):
         """Interest, borrowing, funding or a fee outside a trade; a credit is negative."""
         return self._publish(charge_fields(amount, reason=reason, currency=currency), at=at, id=id)
 
+    def adjust(
+        self,
+        symbol: str,
+        quantity: AmountInput,
+        *,
+        reason: str,
+        cost: AmountInput | None = None,
+        currency: str | None = None,
+        at: TimeInput | None = None,
+        id: str | None = None,  # noqa: A002
+    ) -> Published:
+        """Units came or went without a trade: an airdrop, staking, a residue; what goes, goes at cost.
+
+        Units: `cost` of all the units together, in `currency`; with it they count as brought in or taken out.
+        """
+        fields = {
+            "type": "adjustment",
+            "symbol": symbol,
+            "quantity": amount_text(quantity, "quantity"),
+            "cost": None if cost is None else amount_text(cost, "cost"),
+            "currency": currency,
+            "reason": reason,
+        }
+        return self._publish(fields, at=at, id=id)
+
+    def statement(
+        self,
+        *,
+        cash: Mapping[str, AmountInput],
+        holdings: Mapping[str, AmountInput],
+        at: TimeInput | None = None,
+        id: str | None = None,  # noqa: A002
+    ) -> Published:
+        """What the broker says that this bot has at `at`: compared with the books, never booked.
+
+        Shape: all of it, cash by currency and quantities by symbol; what is not named is stated as zero.
+        """
+        fields = {
+            "type": "statement",
+            "subject": self._speaker.subject,
+            "cash": _amounts(cash, "cash"),
+            "holdings": _amounts(holdings, "holdings"),
+        }
+        return self._publish(fields, at=at, id=id)
+
     def publish(self, facts: Sequence[Mapping[str, object]]) -> tuple[Published, ...]:
         """Publish facts in their wire form, all or none in one durable step: the fast way for many."""
         return self._speaker.send([self._speaker.check(fields) for fields in facts])

@@ -28,8 +28,8 @@ from ledger.database import get_db_session, get_log_session
 from ledger.errors import LedgerError, Unreachable
 from ledger.follower import Follower
 from ledger.intake import run_intake
-from ledger.log import read_run
 from ledger.premises import House, prepared
+from ledger.reading import read_run
 from ledger.responder import Answer, Progress, Question, Reply, Responder
 from ledger.settings import Database, Settings
 from ledger.waiting import end, wait_for

@@ -1,4 +1,4 @@
-"""What bots, feeds and sources share: a name, a `with` block around what they publish, and a flush."""
+"""What bots, feeds and sources share: a name, a `with` block around what they publish, voids, and a flush."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from ledger.addresses import Surroundings
+from ledger.inputs import TimeInput
 from ledger.outbox import SetAside
-from ledger.speaker import Clock, Speaker
+from ledger.speaker import Clock, Published, Speaker
 
 TIMEOUT_SECONDS = 10.0
 
@@ -60,6 +61,21 @@ class Voice:
     ) -> None:
         """Wait for receipts, tell what is missing or refused, and close."""
         self._speaker.leave(error)
+
+    def void(
+        self,
+        target: str,
+        *,
+        reason: str,
+        at: TimeInput | None = None,
+        id: str | None = None,  # noqa: A002 - the field's own name
+    ) -> Published:
+        """A fact of this speaker, named by its id, counts as never published, whichever comes first.
+
+        A void cannot be voided, and the id stays used: what was right is published again under a new one.
+        """
+        fields = {"type": "void", "subject": self._speaker.subject, "target": target, "reason": reason}
+        return self._speaker.publish(fields | {"id": id, "at": self._speaker.moment(at)})
 
     def flush(self, timeout_seconds: float | None = None) -> int:
         """Wait for the receipts of all that is published; the number that is still missing.

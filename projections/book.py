@@ -1,4 +1,4 @@
-"""Pure: one bot's cash, lots and runs, folded fact by fact in the total order.
+"""Pure: one bot's cash and lots, folded fact by fact in the total order.
 
 A book is a function of the bot's own facts and of the market's splits and dividends. It emits what each
 fact puts into the tables as `entries`, and remembers each day on which cash or holdings changed in `days`; `flows` are
@@ -14,11 +14,18 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ledger.amounts import ZERO
-from ledger.events import BotRegistered, CostBasis, OrderKey, Recorded, RunFinished
+from ledger.events import BotRegistered, CostBasis, OrderKey, Recorded
 from projections.lots import Lot
-from projections.rows import FlagRow, MatchRow, MovementRow, RunRow, TradeRow
+from projections.rows import FlagRow, MatchRow, MovementRow, TradeRow
 
 LotKey = tuple[str, str]
+
+
+class Seen(NamedTuple):
+    """Where and when a fact of the bot's own was told."""
+
+    position: int
+    at: datetime
 
 
 class OwnPrice(NamedTuple):
@@ -49,23 +56,13 @@ class BookDay(NamedTuple):
 
 
 @dataclass(slots=True)
-class Run:
-    """One execution of a bot, over all its attempts."""
-
-    started: Recorded | None = None
-    finished: Recorded | None = None
-    attempts: int = 0
-
-
-@dataclass(slots=True)
 class Entries:
-    """What facts have put into the tables since it was last emptied; `runs` names those that changed, and when."""
+    """What facts have put into the tables since it was last emptied."""
 
     trades: list[TradeRow] = field(default_factory=list)
     matches: list[MatchRow] = field(default_factory=list)
     movements: list[MovementRow] = field(default_factory=list)
     flags: list[FlagRow] = field(default_factory=list)
-    runs: dict[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -83,11 +80,10 @@ class Book:
     lots: dict[LotKey, list[Lot]] = field(default_factory=dict)
     holdings: dict[str, Decimal] = field(default_factory=dict)
     own_prices: dict[str, OwnPrice] = field(default_factory=dict)
-    runs: dict[str, Run] = field(default_factory=dict)
     realised: dict[str, Decimal] = field(default_factory=dict)
     fees: dict[str, Decimal] = field(default_factory=dict)
-    first: Recorded | None = None
-    last: Recorded | None = None
+    first: Seen | None = None
+    last: Seen | None = None
     applied: OrderKey | None = None
     days: list[BookDay] = field(default_factory=list)
     entries: Entries = field(default_factory=Entries)
@@ -126,27 +122,29 @@ def first_registration(facts: Iterable[Recorded]) -> Recorded | None:
     return min(found, key=lambda fact: fact.order, default=None)
 
 
-def run_row(book: Book, key: str) -> RunRow:
-    """One run as a row: it begins with its first start and ends with its last finish."""
-    run = book.runs[key]
-    finish = None if run.finished is None else run.finished.event
-    assert finish is None or isinstance(finish, RunFinished)
-    if run.started is not None:
-        identifier, start = run.started.position, run.started.event.at
-    else:
-        assert run.finished is not None
-        assert finish is not None
-        identifier, start = run.finished.position, finish.started_at or finish.at
-    return RunRow(
-        id=identifier,
-        bot_name=book.name,
-        start_time=start,
-        success=finish is not None and finish.success,
-        result=None if finish is None else finish.result,
-        end_time=None if finish is None else finish.at,
-        run=key,
-        attempts=run.attempts,
+def copy_of(book: Book) -> Book:
+    """The book as it stands, to keep while it is carried forward; without what is for the tables only."""
+    return Book(
+        name=book.name,
+        registration=book.registration,
+        description=book.description,
+        cash=dict(book.cash),
+        lots={key: list(lots) for key, lots in book.lots.items() if lots},
+        holdings={symbol: quantity for symbol, quantity in book.holdings.items() if quantity},
+        own_prices=dict(book.own_prices),
+        realised=dict(book.realised),
+        fees=dict(book.fees),
+        first=book.first,
+        last=book.last,
+        applied=book.applied,
     )
+
+
+def is_later_day(book: Book, fact: Recorded) -> bool:
+    """Whether a fact is of a later day than all that the book has seen, and its registration, if any, is behind it."""
+    if book.applied is None or fact.event.at.toordinal() <= book.applied[0].toordinal():
+        return False
+    return book.registration is None or book.registration.order <= book.applied
 
 
 def portfolio(cash: dict[str, Decimal], holdings: dict[str, Decimal], base_currency: str) -> dict[str, Decimal]:

@@ -20,7 +20,7 @@ from ledger.events import (
     TradeExecuted,
 )
 from ledger.market_events import BarsPublished, DividendDeclared, SharesSplit
-from projections.book import Book, BookDay, Flow, OwnPrice, Run
+from projections.book import Book, BookDay, Flow, OwnPrice, Seen
 from projections.lots import Fill, Lot, LotMatch, add_lot, apply_fill, apply_split
 from projections.rows import FlagRow, MatchRow, MovementRow, TradeRow
 from projections.statements import compare_statement
@@ -85,23 +85,17 @@ def _own(book: Book, fact: Recorded) -> None:
             _adjust(book, fact, event)
         case ChargeApplied():
             _move(book, fact, "charge", event.currency, -event.amount)
-        case RunStarted():
-            run = book.runs.setdefault(event.run, Run())
-            run.started = run.started or fact
-            run.attempts += 1
-            book.entries.runs[event.run] = event.at
-        case RunFinished():
-            book.runs.setdefault(event.run, Run()).finished = fact
-            book.entries.runs[event.run] = event.at
+        case RunStarted() | RunFinished():
+            pass  # Runs are apart from cash and lots: see `executions`.
 
 
 def _notice(book: Book, fact: Recorded) -> None:
     """What a fact says by being there at all."""
     if book.first is None:
-        book.first = fact
+        book.first = Seen(fact.position, fact.event.at)
         if book.registration is None:
             _flag(book, fact, "unregistered", "", "no bot_registered is known: the books start from nothing")
-    book.last = fact
+    book.last = Seen(fact.position, fact.event.at)
     _flag_future(book, fact)
 
 

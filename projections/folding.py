@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Inexact
 
 from ledger.amounts import exact, rounded
 from ledger.events import AdjustmentMade, BotRegistered, CostBasis, FactVoided, Recorded, TradeExecuted
-from projections.book import Book, Entries, first_registration, run_row
+from projections.book import Book, Entries, copy_of, first_registration, is_later_day
 from projections.bookkeeping import apply, close_day
 from projections.days import start_of
+from projections.executions import Run, run_row, take_runs
 from projections.market import Market
 from projections.rows import (
     BotRow,
@@ -24,9 +26,11 @@ from projections.rows import (
     MatchRow,
     MovementRow,
     RunRow,
+    SnapshotRow,
     TradeRow,
     WorthRow,
 )
+from projections.snapshots import FACTS_A_SNAPSHOT, read_snapshot, write_snapshot
 from projections.standing import bot_row, holding_rows, standing_interests
 from projections.standing_rows import Change, Written, change, change_lots, interest_rows
 from projections.voids import Identity, identity, standing_facts, void_flags, voided
@@ -38,9 +42,15 @@ EVERYTHING = 0
 
 @dataclass(slots=True)
 class Kept:
-    """A book between two steps, where its valuing can go on, and what was written of it last."""
+    """A book between two steps, where its valuing can go on, and what was written of it last.
+
+    `facts` counts what has been applied, `snapshot_at` what had been when the last snapshot was taken.
+    """
 
     book: Book
+    runs: dict[str, Run] = field(default_factory=dict)
+    facts: int = 0
+    snapshot_at: int = 0
     before_change: Carry = field(default_factory=Carry)
     before_newest: Carry = field(default_factory=Carry)
     written: Written = field(default_factory=Written)
@@ -67,6 +77,7 @@ class BotRows:
     flags: list[FlagRow]
     runs: list[RunRow]
     worth: list[WorthRow]
+    snapshots: list[SnapshotRow]
     lots: Change[LotRow]
     holdings: Change[HoldingRow]
     interests: Change[InterestRow]
@@ -80,18 +91,21 @@ def fold(
     *,
     from_day: int = EVERYTHING,
     cost_basis: CostBasis | None = None,
+    before: datetime | None = None,
 ) -> tuple[Kept | None, BotRows]:
     """Fold a bot from its first fact; the rows are those dated from `from_day` on.
 
     Shape: `facts` are all of the bot's own and all that operators say about it, in any order. `cost_basis` is
-    one to be used instead of the registered one. Nothing is kept of a book that had to be rounded.
+    one to be used instead of the registered one; with `before`
+    only what is dated earlier counts (voids: always). Nothing is kept of a book that had to be rounded.
     """
     try:
         with exact():
-            return _fold(bot, facts, market, from_day, cost_basis)
+            return _fold(bot, facts, market, from_day, cost_basis, before)
     except Inexact:
         with rounded():
-            kept, rows = _fold(bot, facts, market, from_day, cost_basis)
+            kept, rows = _fold(bot, facts, market, from_day, cost_basis, before)
+        rows.snapshots.clear()
         detail = "a number needed more than 300 digits and was rounded"
         rows.book_flags.new.append(_flag_of(kept.book, "inexact", "", detail))
         return None, rows
@@ -127,16 +141,59 @@ def go_on(kept: Kept, facts: Sequence[Recorded], market: Market, *, from_day: in
     Raises: decimal.Inexact; the kept book is then spoilt, and the bot has to be folded from its first fact.
     """
     with exact():
-        return _advance(kept, facts, market, from_day=from_day, replaces=False)
+        return _advance(kept, facts, facts, market, from_day=from_day, replaces=False)
+
+
+def fold_from(
+    kept: Kept,
+    snapshot: SnapshotRow,
+    facts: Sequence[Recorded],
+    late: Sequence[Recorded],
+    market: Market,
+    *,
+    from_day: int,
+) -> BotRows:
+    """Fold a kept book again from a snapshot that nothing new is dated before; `late` are the facts that are new.
+
+    Shape: `facts` are all that are dated from the snapshot's day on, the late ones too. Rows as of `fold`.
+
+    Raises: decimal.Inexact, as `go_on` does.
+    """
+    with exact():
+        kept.book, carry = read_snapshot(kept.book.name, snapshot.book, kept.book.registration)
+        kept.before_change = kept.before_newest = carry
+        kept.facts = kept.snapshot_at = snapshot.facts
+        return _advance(kept, facts, late, market, from_day=from_day, replaces=True)
+
+
+def traded(facts: Sequence[Recorded]) -> set[str]:
+    """The symbols that these facts trade or open."""
+    found: set[str] = set()
+    for fact in facts:
+        match fact.event:
+            case TradeExecuted() | AdjustmentMade():
+                found.add(fact.event.symbol)
+            case BotRegistered() if fact.event.holdings:
+                found.update(fact.event.holdings)
+    return found
 
 
 def _fold(
-    bot: str, facts: Sequence[Recorded], market: Market, from_day: int, cost_basis: CostBasis | None
+    bot: str,
+    facts: Sequence[Recorded],
+    market: Market,
+    from_day: int,
+    cost_basis: CostBasis | None,
+    before: datetime | None,
 ) -> tuple[Kept, BotRows]:
     standing = standing_facts(facts)
+    flags = _void_flags(bot, facts)
+    if before is not None:
+        standing = [fact for fact in standing if fact.event.at < before]
+        flags = [flag for flag in flags if flag.at < before]
     kept = Kept(Book(bot, registration=first_registration(standing), method=cost_basis), voided=voided(facts))
-    kept.book.entries.flags.extend(_void_flags(bot, facts))
-    return kept, _advance(kept, standing, market, from_day=from_day, replaces=True)
+    kept.book.entries.flags.extend(flags)
+    return kept, _advance(kept, standing, standing, market, from_day=from_day, replaces=True)
 
 
 def _void_flags(bot: str, facts: Sequence[Recorded]) -> list[FlagRow]:
@@ -146,24 +203,57 @@ def _void_flags(bot: str, facts: Sequence[Recorded]) -> list[FlagRow]:
     return void_flags(voids, {identity(fact): isinstance(fact.event, FactVoided) for fact in facts}, bot)
 
 
-def _advance(kept: Kept, facts: Sequence[Recorded], market: Market, *, from_day: int, replaces: bool) -> BotRows:
+def _advance(
+    kept: Kept,
+    facts: Sequence[Recorded],
+    new: Sequence[Recorded],
+    market: Market,
+    *,
+    from_day: int,
+    replaces: bool,
+) -> BotRows:
+    """Apply the facts behind what the book has seen; `new` are those that its runs have not seen."""
     book = kept.book
-    symbols = {*book.symbols, *_symbols(facts)}
-    actions = market.actions(symbols, after=book.applied)
-    for fact in sorted([*facts, *actions], key=lambda fact: fact.order):
-        apply(book, fact)
+    actions = market.actions({*book.symbols, *traded(facts)}, after=book.applied)
+    beginnings = _apply_all(kept, sorted([*facts, *actions], key=lambda fact: fact.order))
     close_day(book)
     carry = kept.before_newest if from_day > kept.before_newest.day else kept.before_change
-    valued = value_book(book.name, book.base_currency, book.days, market, carry)
+    valued = value_book(book.name, book.base_currency, book.days, market, carry, before=list(beginnings))
     kept.before_change = valued.before_change or kept.before_change
     kept.before_newest = valued.before_newest or kept.before_newest
-    rows = _rows(kept, valued, market, from_day=from_day, replaces=replaces)
+    snapshots = [
+        SnapshotRow(book.name, start_of(day), facts, write_snapshot(copy, valued.carries[day]))
+        for day, (copy, facts) in beginnings.items()
+    ]
+    rows = _rows(kept, valued, market, take_runs(kept.runs, new), snapshots, from_day=from_day, replaces=replaces)
     book.days = [day for day in book.days if day.day > kept.before_change.day]
     book.entries = Entries()
     return rows
 
 
-def _rows(kept: Kept, valued: Valued, market: Market, *, from_day: int, replaces: bool) -> BotRows:
+def _apply_all(kept: Kept, facts: Sequence[Recorded]) -> dict[int, tuple[Book, int]]:
+    """Apply the facts in order; copies of the book at the beginnings of some days, with the number of facts so far."""
+    book = kept.book
+    beginnings: dict[int, tuple[Book, int]] = {}
+    for fact in facts:
+        if kept.facts - kept.snapshot_at >= FACTS_A_SNAPSHOT and is_later_day(book, fact):
+            beginnings[fact.event.at.toordinal()] = (copy_of(book), kept.facts)
+            kept.snapshot_at = kept.facts
+        apply(book, fact)
+        kept.facts += 1
+    return beginnings
+
+
+def _rows(
+    kept: Kept,
+    valued: Valued,
+    market: Market,
+    runs: dict[str, datetime],
+    snapshots: list[SnapshotRow],
+    *,
+    from_day: int,
+    replaces: bool,
+) -> BotRows:
     """What the book's entries and its worth put into the tables, of the rows with a date those from a day on."""
     book, entries, written = kept.book, kept.book.entries, kept.written
     since = start_of(max(from_day, 1))
@@ -180,13 +270,15 @@ def _rows(kept: Kept, valued: Valued, market: Market, *, from_day: int, replaces
         matches=[row for row in entries.matches if row.closed_at >= since],
         movements=[row for row in entries.movements if row.at >= since],
         flags=[row for row in entries.flags if row.at >= since],
-        runs=[run_row(book, key) for key, at in entries.runs.items() if at >= since],
+        runs=[run_row(book.name, key, kept.runs[key]) for key, at in runs.items() if at >= since],
         worth=[row for row in valued.rows if row.date >= since],
-        lots=change_lots(written, book, replaces=replaces),
-        holdings=change(written.holdings, holdings, replaces=replaces),
-        interests=change(written.interests, {**written.interests, **interests}, replaces=replaces),
-        book_flags=change(written.book_flags, book_flags, replaces=replaces),
+        snapshots=[row for row in snapshots if row.date >= since],
+        lots=change_lots(written, book),
+        holdings=change(written, written.holdings, holdings),
+        interests=change(written, written.interests, {**written.interests, **interests}),
+        book_flags=change(written, written.book_flags, book_flags),
     )
+    written.anything = True
     written.holdings, written.book_flags = holdings, book_flags
     written.interests.update(interests)
     if valued.rows:
@@ -199,19 +291,7 @@ def _unpriced(book: Book, valued: Valued) -> Iterator[FlagRow]:
         yield _flag_of(book, "unpriced", name, "no price or rate on some days: see portfolio_worth")
 
 
-def _symbols(facts: Sequence[Recorded]) -> set[str]:
-    """The symbols that these facts trade or open."""
-    found: set[str] = set()
-    for fact in facts:
-        match fact.event:
-            case TradeExecuted() | AdjustmentMade():
-                found.add(fact.event.symbol)
-            case BotRegistered() if fact.event.holdings:
-                found.update(fact.event.holdings)
-    return found
-
-
 def _flag_of(book: Book, kind: str, symbol: str, detail: str) -> FlagRow:
     """A flag about the book as a whole hangs on its first fact."""
     assert book.first is not None
-    return FlagRow(kind, book.first.position, symbol, book.name, book.first.event.at, detail)
+    return FlagRow(kind, book.first.position, symbol, book.name, book.first.at, detail)

@@ -19,6 +19,7 @@ from ledger.fields import interval_length
 from ledger.market_events import Bar, BarsPublished, DividendDeclared, SharesSplit
 from projections.days import DAY, bar_end, end_of, ending_day
 from projections.disputes import ActionKey, Dispute, action_key, dispute
+from projections.points import Moment
 
 RATE_SUFFIX = "=X"
 
@@ -75,9 +76,14 @@ class Effect:
 
 
 class Market:
-    """Everything that market facts say, ready to be asked for a day's price or rate."""
+    """Everything that market facts say, ready to be asked for a day's price or rate.
 
-    def __init__(self) -> None:
+    With `as_of` only the bars that have ended by then count, and the splits and dividends that have come; later
+    splits are known, so that prices which are already adjusted for them can be told in the shares of then.
+    """
+
+    def __init__(self, as_of: Moment | None = None) -> None:
+        self._as_of = as_of
         self._closes: dict[str, dict[int, _Close]] = {}
         self._days: dict[str, list[int]] = {}
         self._currencies: dict[str, set[str]] = {}
@@ -117,6 +123,8 @@ class Market:
     def actions(self, symbols: Iterable[str], *, after: OrderKey | None) -> list[Recorded]:
         """The splits and dividends that stand for these symbols, in the total order, behind a place in it."""
         found = [action for symbol in symbols for action in self._actions.get(symbol, ())]
+        if self._as_of is not None:
+            found = [action for action in found if action.event.at < self._as_of.facts_before]
         if after is not None:
             found = [action for action in found if action.order > after]
         return sorted(found, key=_order)
@@ -202,6 +210,8 @@ class Market:
         """New and old units between a time and the end of a day, in whichever direction they lie."""
         new = old = ONE
         seen_until = end_of(day)
+        if self._as_of is not None:
+            seen_until = min(seen_until, self._as_of.facts_before)
         for split in self._splits.get(symbol, ()):
             if unit_time < split.at < seen_until:
                 new, old = product(new, Decimal(split.new)), product(old, Decimal(split.old))
@@ -232,6 +242,8 @@ class Market:
         ever seen is enough, and no bar has to be kept.
         """
         end = bar_end(bar.start, length)
+        if self._as_of is not None and end > self._as_of.bars_by:
+            return None
         day = ending_day(end)
         unit_time = max(bar.start, event.adjusted_through or bar.start)
         close = _Close(end, length, order, bar.close, event.currency, unit_time)

@@ -84,4 +84,7 @@ def _take_bars(rows: MarketRows, fact: Recorded, event: BarsPublished) -> None:
             continue
         standing = rows.bars.get(key)
         if standing is None or (standing.at, standing.event_id, standing.subject) < version:
-            rows.bars[key] = BarRow(event.symbol, event.interval, *bar, event.currency, fact.position, *version)
+            bar_row = BarRow(
+                event.symbol, event.interval, *bar, event.currency, fact.position, *version, event.adjusted_through
+            )
+            rows.bars[key] = bar_row

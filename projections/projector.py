@@ -21,14 +21,14 @@ from ledger.events import FactVoided, Recorded, StatementIssued
 from ledger.log import position_hash, read, read_head
 from ledger.settings import Database
 from projections.commons import BOTS, Commons
-from projections.folding import EVERYTHING, BotRows, Kept, can_go_on, fold, go_on, is_retold
+from projections.folding import EVERYTHING, BotRows, Kept, can_go_on, fold, fold_from, go_on, is_retold
 from projections.generations import CHECKPOINT, are_broken, ensure_books, is_lock_timeout
 from projections.market import Effect
 from projections.market_rows import save_market, take_in
 from projections.notes import Work, concerned, merge_notes, write_notes
 from projections.retelling import retell, save_void_flags, told_before
 from projections.saving import save
-from projections.sources import bot_facts, load_commons
+from projections.sources import bot_facts, load_commons, newest_snapshot
 from projections.tables import PROJECTOR_VERSION, Checkpoint, PendingFold
 from projections.voids import identity, voided
 
@@ -212,12 +212,31 @@ class Projector:
             else:
                 self._books[name] = kept
                 return rows
+        if kept is not None and not is_retold(todo.facts, kept.voided):
+            late = self._fold_late(session, kept, todo, through)
+            if late is not None:
+                self._books[name] = kept
+                return late
         facts = bot_facts(session, self._commons, f"{BOTS}{name}", through=through)
         from_day = EVERYTHING if is_retold(todo.facts, voided(facts)) else todo.from_day
         kept, rows = fold(name, facts, market, from_day=from_day)
         if kept is not None:
             self._books[name] = kept
         return rows
+
+    def _fold_late(self, session: Session, kept: Kept, todo: Work, through: int) -> BotRows | None:
+        """Fold a kept book again from the newest snapshot that still holds, if there is one."""
+        assert self._commons is not None
+        snapshot = newest_snapshot(session, kept.book.name, day=todo.from_day)
+        if snapshot is None:
+            return None
+        subject = f"{BOTS}{kept.book.name}"
+        facts = bot_facts(session, self._commons, subject, through=through, since=snapshot.date)
+        facts = [fact for fact in facts if identity(fact) not in kept.voided]
+        try:
+            return fold_from(kept, snapshot, facts, todo.facts, self._commons.market, from_day=todo.from_day)
+        except Inexact:
+            return None
 
     def _move(self, session: Session, position: int) -> None:
         """Move the checkpoint by compare-and-set: of two projectors one loses and rolls back."""

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from ledger.amounts import ZERO, plain, rounded, share
+from ledger.amounts import ZERO, rounded
 from ledger.errors import UnknownName
-from ledger.fields import format_time
 from ledger.log import read, read_head
 from projections.generations import CHECKPOINT
 from projections.tables import (
@@ -31,9 +29,8 @@ from projections.tables import (
     RunLog,
     Trade,
 )
+from projections.telling import FLAGS_TOLD, Json, glance_of, plain_fields, portfolio_of
 
-Json = dict[str, Any]
-FLAGS_TOLD = 100
 _ROWS_A_FETCH = 1_000
 
 
@@ -75,29 +72,19 @@ def portfolio(session: Session, name: str) -> Json:
     Raises: UnknownName where no fact of this bot is in the books.
     """
     bot = find_bot(session, name)
-    holdings = session.scalars(select(Holding).where(Holding.bot_name == name).order_by(Holding.symbol))
-    return {
-        "bot": bot.name,
-        "as_of": None,
-        "position": _checkpoint(session),
-        "base_currency": bot.base_currency,
-        "cash": plain_value(bot.cash),
-        "holdings": {holding.symbol: _holding(session, holding) for holding in holdings},
-        "realised_profit": plain_value(bot.realised_profit),
-        "fees": plain_value(bot.fees),
-        "worth": plain(bot.worth),
-        "unpriced": bot.unpriced,
-        "flags": [plain_row(flag) for flag in _newest_flags(session, name)],
-        "flag_count": session.scalar(select(func.count()).select_from(Flag).where(Flag.bot_name == name)),
-    }
+    return portfolio_of(
+        _fields(bot),
+        [_fields(row) for row in session.scalars(select(Holding).where(Holding.bot_name == name))],
+        [_fields(row) for row in session.scalars(select(Lot).where(Lot.bot_name == name))],
+        [_fields(flag) for flag in _newest_flags(session, name)],
+        flag_count=session.scalar(select(func.count()).select_from(Flag).where(Flag.bot_name == name)) or 0,
+        position=_checkpoint(session),
+        as_of=None,
+    )
 
 
 def fleet(session: Session) -> Iterator[Json]:
-    """Every bot with the figures that a glance wants, by name.
-
-    Units: worth, flows and unrealised profit in the base currency; `return` is (worth − flows) ÷ flows, not
-    weighted by time; realised profit by currency.
-    """
+    """Every bot with the figures that a glance wants, by name."""
     counts = _counts(session)
     for bot in session.scalars(select(Bot).order_by(Bot.name)):
         flows = _total(session, PortfolioWorth.net_flow, PortfolioWorth.bot_name == bot.name)
@@ -108,15 +95,14 @@ def fleet(session: Session) -> Iterator[Json]:
             .order_by(RunLog.start_time.desc(), RunLog.id.desc())
             .limit(1)
         ).one_or_none()
-        yield {
-            **plain_row(bot),
-            "net_flow": plain(flows),
-            "return": None if flows <= 0 else plain(_return(bot.worth, flows)),
-            "unrealised_profit": _unrealised(session, bot.name),
-            "trades": trades,
-            "runs": runs,
-            "last_run": None if last is None else plain_row(last),
-        }
+        yield glance_of(
+            _fields(bot),
+            [_fields(row) for row in session.scalars(select(Holding).where(Holding.bot_name == bot.name))],
+            flows=flows,
+            trades=trades,
+            runs=runs,
+            last_run=None if last is None else _fields(last),
+        )
 
 
 def trades(session: Session, name: str) -> Iterator[Json]:
@@ -151,42 +137,12 @@ def find_bot(session: Session, name: str) -> Bot:
     return bot
 
 
-def plain_row(row: Base) -> Json:
-    """A row of the tables by its columns' names."""
-    return {column.key: plain_value(getattr(row, column.key)) for column in row.__table__.columns}
-
-
-def plain_value(value: object) -> Any:
-    """A value as JSON shows it: amounts as decimal strings, times in RFC 3339."""
-    match value:
-        case Decimal():
-            return plain(value)
-        case datetime():
-            return format_time(value)
-        case date():
-            return value.isoformat()
-        case bytes():
-            return value.hex()
-        case dict():
-            return {name: plain_value(value[name]) for name in sorted(value)}
-        case _:
-            return value
+def _fields(row: Base) -> Json:
+    return {column.key: getattr(row, column.key) for column in row.__table__.columns}
 
 
 def _checkpoint(session: Session) -> int:
     return session.scalar(select(Checkpoint.position).where(Checkpoint.name == CHECKPOINT)) or 0
-
-
-def _holding(session: Session, holding: Holding) -> Json:
-    found = {name: value for name, value in plain_row(holding).items() if name not in ("bot_name", "symbol")}
-    if holding.currency is None:
-        lots = session.scalars(
-            select(Lot)
-            .where(Lot.bot_name == holding.bot_name, Lot.symbol == holding.symbol)
-            .order_by(Lot.currency, Lot.opened_at, Lot.opened_by)
-        )
-        found["lots"] = [plain_row(lot) for lot in lots]
-    return found
 
 
 def _newest_flags(session: Session, name: str) -> list[Flag]:
@@ -208,21 +164,6 @@ def _total(session: Session, column: Any, condition: Any) -> Decimal:
         return sum(session.scalars(select(column).where(condition)), ZERO)
 
 
-def _return(worth: Decimal, flows: Decimal) -> Decimal:
-    with rounded():
-        return share(worth - flows, Decimal(1), flows)
-
-
-def _unrealised(session: Session, name: str) -> Json:
-    """Unrealised profit by currency."""
-    found: dict[str, Decimal] = {}
-    with rounded():
-        for holding in session.scalars(select(Holding).where(Holding.bot_name == name)):
-            if holding.currency is not None and holding.unrealised_profit is not None:
-                found[holding.currency] = found.get(holding.currency, ZERO) + holding.unrealised_profit
-    return {currency: plain(amount) for currency, amount in sorted(found.items())}
-
-
 def _rows(session: Session, query: Any) -> Iterator[Json]:
     for row in session.scalars(query.execution_options(yield_per=_ROWS_A_FETCH)):
-        yield plain_row(row)
+        yield plain_fields(_fields(row))

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from ledger.events import FactVoided, Recorded
 from ledger.fields import interval_length
-from ledger.log import find_fact
 from ledger.market_events import BarsPublished, DividendDeclared, SharesSplit
+from ledger.reading import find_fact
 from projections.commons import BOTS, Commons
 from projections.days import DAY, bar_end, ending_day
 from projections.disputes import action_key

@@ -98,6 +98,7 @@ class WorthRow(NamedTuple):
     net_flow: Decimal
     unpriced: list[str]
     oldest_price_at: datetime | None
+    priced: bool
 
 
 class BotRow(NamedTuple):
@@ -141,6 +142,15 @@ class InterestRow(NamedTuple):
     last_day: date | None
 
 
+class SnapshotRow(NamedTuple):
+    """A book at the beginning of a day: everything dated before it is in."""
+
+    bot_name: str
+    date: datetime
+    facts: int
+    book: str
+
+
 class BarRow(NamedTuple):
     """One bar; `at`, `event_id` and `subject` say which version of it stands."""
 
@@ -157,3 +167,4 @@ class BarRow(NamedTuple):
     at: datetime
     event_id: str
     subject: str
+    adjusted_through: datetime | None

@@ -21,6 +21,7 @@ from projections.tables import (
     LotMatch,
     PortfolioWorth,
     RunLog,
+    Snapshot,
     Trade,
     table,
 )
@@ -58,6 +59,7 @@ def save(session: Session, folded: Sequence[BotRows]) -> None:
         insert_rows(session, table(of), new, schema=schema)
     for of, new in upserted.items():
         upsert_rows(session, table(of), new)
+    upsert_rows(session, table(Snapshot), [row for rows in folded for row in rows.snapshots])
     delete_rows(session, table(Bot), [{"name": rows.name} for rows in folded if rows.bot is None])
 
 
@@ -67,6 +69,7 @@ def bot_tables(rows: BotRows) -> Iterator[tuple[type[Base], Sequence[Row]]]:
     found: dict[type[Base], list[Row]] = {of: list(new) for of, new in _dated(rows)}
     for of, change in _standing(rows):
         found.setdefault(of, []).extend(change.new)
+    found[Snapshot] = list(rows.snapshots)
     yield from found.items()
 
 
@@ -78,7 +81,7 @@ def _dated(rows: BotRows) -> tuple[tuple[type[Base], Sequence[Row]], ...]:
         (Flag, rows.flags),
         (RunLog, rows.runs),
         (PortfolioWorth, rows.worth),
-    )
+    )  # Snapshots are apart: they are a cache, and say what is before their day.
 
 
 def _standing(rows: BotRows) -> tuple[tuple[type[Base], Change[Any]], ...]:
@@ -93,6 +96,8 @@ def _remove_dated(session: Session, folded: Sequence[BotRows]) -> None:
         delete_rows(session, table(of), keys, since=column)
     worth = [{"bot_name": rows.name, "date": start_of(max(rows.from_day, 1))} for rows in folded if rows.clears_worth]
     delete_rows(session, table(PortfolioWorth), worth, since="date")
+    snapshots = [{"bot_name": rows.name, "date": start_of(rows.from_day + 1)} for rows in replaced]
+    delete_rows(session, table(Snapshot), snapshots, since="date")
     everything = [rows for rows in replaced if rows.from_day == EVERYTHING]
     delete_rows(session, table(RunLog), [{"bot_name": rows.name} for rows in everything])
     runs = [{"bot_name": row.bot_name, "run": row.run} for rows in folded for row in rows.runs]

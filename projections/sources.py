@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ledger.events import FactVoided, Recorded
-from ledger.log import find_fact, read_kind, read_subject, subjects
+from ledger.reading import find_fact, read_kind, read_subject, subjects
 from projections.commons import BOTS, Commons
+from projections.days import start_of
+from projections.market import Market
 from projections.market_rows import MarketRows, take_in
-from projections.rows import FlagRow
+from projections.points import Moment
+from projections.rows import FlagRow, SnapshotRow
+from projections.tables import Snapshot
 from projections.voids import Identity, void_flags
 
 COMMON_KINDS = ("ops", "market", "actions")
 
 
 def load_commons(
-    session: Session, *, through: int, into: MarketRows | None = None, voids: Iterable[Recorded] = ()
+    session: Session,
+    *,
+    through: int,
+    into: MarketRows | None = None,
+    voids: Iterable[Recorded] = (),
+    as_of: Moment | None = None,
 ) -> Commons:
     """What all books share, as the facts up to a position tell it, with more voids where some are given.
 
-    `into` gathers the rows of the market.
+    `into` gathers the rows of the market; `as_of` is when somebody asks for.
     """
-    commons = load_voids(session, through=through)
+    commons = load_voids(session, through=through, as_of=as_of)
     for fact in voids:
         commons.record_void(fact)
     for fact in common_facts(session, through=through):
@@ -31,9 +42,9 @@ def load_commons(
     return commons
 
 
-def load_voids(session: Session, *, through: int) -> Commons:
+def load_voids(session: Session, *, through: int, as_of: Moment | None = None) -> Commons:
     """A market without facts yet, with every void up to a position known: these come first."""
-    commons = Commons()
+    commons = Commons(Market(as_of))
     for kind in COMMON_KINDS:
         for fact in read_kind(session, kind, type_="void", through=through):
             commons.record_void(fact)
@@ -46,9 +57,29 @@ def common_facts(session: Session, *, through: int) -> Iterator[Recorded]:
         yield from read_kind(session, kind, through=through)
 
 
-def bot_facts(session: Session, commons: Commons, subject: str, *, through: int) -> list[Recorded]:
-    """Everything that a bot's books are a function of, beside the market: its own facts, and operators' about it."""
-    return [*read_subject(session, subject, through=through), *commons.about(subject)]
+def bot_facts(
+    session: Session, commons: Commons, subject: str, *, through: int, since: datetime | None = None
+) -> list[Recorded]:
+    """Everything that a bot's books are a function of, beside the market: its own facts, and operators' about it.
+
+    With `since` only what is dated then or later, and no voids.
+    """
+    if since is None:
+        return [*read_subject(session, subject, through=through), *commons.about(subject)]
+    found = [*read_subject(session, subject, through=through, since=since), *commons.about(subject)]
+    return [fact for fact in found if fact.event.at >= since and not isinstance(fact.event, FactVoided)]
+
+
+def newest_snapshot(session: Session, bot: str, *, day: int) -> SnapshotRow | None:
+    """The newest snapshot of a bot's book that holds nothing of this day or later."""
+    query = (
+        select(Snapshot.bot_name, Snapshot.date, Snapshot.facts, Snapshot.book)
+        .where(Snapshot.bot_name == bot, Snapshot.date <= start_of(max(day, 1)))
+        .order_by(Snapshot.date.desc())
+        .limit(1)
+    )
+    row = session.execute(query).one_or_none()
+    return None if row is None else SnapshotRow(*row)
 
 
 def bot_subjects(session: Session, commons: Commons, *, through: int) -> tuple[str, ...]:

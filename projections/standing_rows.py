@@ -25,8 +25,9 @@ class Change(Generic[Row]):
 
 @dataclass(slots=True)
 class Written:
-    """The rows of a bot without a date, as they were written last."""
+    """The rows of a bot without a date, as they were written last; `anything` tells whether it is known what was."""
 
+    anything: bool = False
     lots: dict[tuple[str, str], list[Lot]] = field(default_factory=dict)
     holdings: dict[str, HoldingRow] = field(default_factory=dict)
     interests: dict[str, InterestRow] = field(default_factory=dict)
@@ -34,27 +35,27 @@ class Written:
     newest_worth_day: int = 0
 
 
-def change(before: Mapping[Key, Row], now: Mapping[Key, Row], *, replaces: bool) -> Change[Row]:
-    """What has to be written to get from one set of rows to another."""
-    if replaces:
+def change(written: Written, before: Mapping[Key, Row], now: Mapping[Key, Row]) -> Change[Row]:
+    """What has to be written to get from one set of rows to another; everything where nothing is known of before."""
+    if not written.anything:
         return Change(list(now.values()))
     new = [row for key, row in now.items() if before.get(key) != row]
     return Change(new, [row for key, row in before.items() if key not in now])
 
 
-def change_lots(written: Written, book: Book, *, replaces: bool) -> Change[LotRow]:
+def change_lots(written: Written, book: Book) -> Change[LotRow]:
     """The lots that are new or changed since they were written last, and those that are gone."""
     new: list[LotRow] = []
     gone: list[LotRow] = []
-    for key, lots in book.lots.items():
-        known = written.lots.get(key, [])
-        if not replaces and len(known) == len(lots) and all(map(_same, known, lots)):
+    for key in book.lots.keys() | written.lots.keys():
+        known, lots = written.lots.get(key, []), book.lots.get(key, [])
+        if len(known) == len(lots) and all(map(_same, known, lots)):
             continue
-        before = {} if replaces else {lot.opened_by: lot for lot in known}
-        new.extend(_lot_row(book, key, lot) for lot in lots if before.pop(lot.opened_by, None) is not lot)
+        before = {lot.opened_by: lot for lot in known}
+        new.extend(_lot_row(book, key, lot) for lot in lots if before.pop(lot.opened_by, None) != lot)
         gone.extend(_lot_row(book, key, lot) for lot in before.values())
         written.lots[key] = list(lots)
-    return Change(new, None if replaces else gone)
+    return Change(new, gone if written.anything else None)
 
 
 def interest_rows(book: Book, interests: Mapping[str, int | None]) -> dict[str, InterestRow]:
@@ -70,5 +71,5 @@ def _lot_row(book: Book, key: tuple[str, str], lot: Lot) -> LotRow:
 
 
 def _same(one: Lot, other: Lot) -> bool:
-    # Lots are never changed, only replaced.
-    return one is other
+    # A lot that is carried forward is the same object; one that is folded again may be equal.
+    return one is other or one == other

@@ -117,6 +117,7 @@ class HistoricData(Base):
     at: Mapped[datetime]
     event_id: Mapped[str]
     subject: Mapped[str]
+    adjusted_through: Mapped[datetime | None]
 
 
 class RunLog(Base):
@@ -139,6 +140,7 @@ class PortfolioWorth(Base):
     """Worth at the end of a day, in the base currency; `date` is 00:00Z of the day, `created_at` its end.
 
     `net_flow`: what came from outside since the row before. `unpriced`: what had no price or rate and adds nothing.
+    `priced`: whether a price or rate came in on the day.
     """
 
     __tablename__ = "portfolio_worth"
@@ -152,6 +154,7 @@ class PortfolioWorth(Base):
     net_flow: Mapped[Decimal]
     unpriced: Mapped[list[str]]
     oldest_price_at: Mapped[datetime | None]
+    priced: Mapped[bool]
 
 
 class Lot(Base):
@@ -258,6 +261,19 @@ class PendingFold(Base):
     bot_name: Mapped[str] = mapped_column(primary_key=True)
     from_day: Mapped[Date]
     actions: Mapped[bool]
+
+
+class Snapshot(Base):
+    """A bot's book at the beginning of a day, after so many facts, to fold on from: a cache, which goes with any
+    change before that day."""
+
+    __tablename__ = "snapshots"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
+
+    bot_name: Mapped[str] = mapped_column(primary_key=True)
+    date: Mapped[datetime] = mapped_column(primary_key=True)
+    facts: Mapped[int]
+    book: Mapped[str] = mapped_column(Text)
 
 
 class Interest(Base):

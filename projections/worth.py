@@ -7,6 +7,7 @@ that nothing before it has changed.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,13 +38,15 @@ class Valued:
     """Rows for the days after a carry, and where to go on from next time.
 
     `before_change` is the end of the day before the last one on which the book changed (None where it did not),
-    `before_newest` that before the newest day. `interests`: up to which day prices of a name matter (None: still).
+    `before_newest` that before the newest day, `carries` those before days that were asked for. `interests`: up to
+    which day prices of a name matter (None: still).
     """
 
     rows: list[WorthRow] = field(default_factory=list)
     before_change: Carry | None = None
     before_newest: Carry | None = None
     interests: dict[str, int | None] = field(default_factory=dict)
+    carries: dict[int, Carry] = field(default_factory=dict)
     unpriced: frozenset[str] = frozenset()
 
 
@@ -66,8 +69,12 @@ class _Segment:
     changed: bool
 
 
-def value_book(bot: str, base: str, days: Sequence[BookDay], market: Market, carry: Carry) -> Valued:
+def value_book(
+    bot: str, base: str, days: Sequence[BookDay], market: Market, carry: Carry, *, before: Sequence[int] = ()
+) -> Valued:
     """The worth of each day after the carry that has a row, and where to go on from next time.
+
+    `before`: days, rising, for each of which the carry at its beginning is wanted.
 
     Units: everything in the base currency.
     Shape: what has no price or rate is named in `unpriced` and adds nothing.
@@ -76,6 +83,7 @@ def value_book(bot: str, base: str, days: Sequence[BookDay], market: Market, car
     state, pending, unpriced = carry.state, carry.pending, carry.unpriced
     _note_interests(valued.interests, state, _foreign(state, base, market), base, until=carry.day)
     before_newest = before_change = None
+    wanted = deque(before)
     for segment in _segments(days, carry):
         foreign = _foreign(segment.state, base, market)
         until = None if segment.end is None else segment.end - 1
@@ -84,6 +92,9 @@ def value_book(bot: str, base: str, days: Sequence[BookDay], market: Market, car
         for day in _candidates(segment, foreign, base, market):
             # The newest day may be told again when more of it arrives: going on begins before it.
             before_newest = (day - 1, state, pending, unpriced)
+            while wanted and wanted[0] <= day:
+                first = wanted.popleft()
+                valued.carries[first] = Carry(first - 1, state, pending, unpriced)
             state = segment.state
             changed = segment.changed and day == segment.start
             if changed:
@@ -93,10 +104,22 @@ def value_book(bot: str, base: str, days: Sequence[BookDay], market: Market, car
             if not changed and worth.newest_day != day:
                 continue
             net_flow, pending = _settle(pending, state, base, day, market)
+            priced = worth.newest_day == day or _traded(state, day)
             valued.rows.append(
-                WorthRow(bot, start_of(day), worth.total, held, end_of(day), net_flow, worth.unpriced, worth.oldest_at)
+                WorthRow(
+                    bot,
+                    start_of(day),
+                    worth.total,
+                    held,
+                    end_of(day),
+                    net_flow,
+                    worth.unpriced,
+                    worth.oldest_at,
+                    priced,
+                )
             )
             unpriced = unpriced.union(worth.unpriced) if worth.unpriced else unpriced
+    valued.carries.update((day, Carry(day - 1, state, pending, unpriced)) for day in wanted)
     for flow in pending:
         valued.interests.update(dict.fromkeys((flow.name, *pairs(flow.name, base))))
     valued.before_newest = before_newest and Carry(*before_newest)
@@ -150,6 +173,11 @@ def value(state: BookDay, base: str, day: int, market: Market) -> Worth:
 def pairs(currency: str, base: str) -> tuple[str, ...]:
     """The symbols whose closes turn a currency into the base."""
     return () if currency == base else (f"{currency}{base}{RATE_SUFFIX}", f"{base}{currency}{RATE_SUFFIX}")
+
+
+def _traded(state: BookDay, day: int) -> bool:
+    """Whether a trade of the bot's own told a price on this day."""
+    return any(price.at.toordinal() == day for price in state.own_prices.values())
 
 
 def _segments(days: Sequence[BookDay], carry: Carry) -> Iterator[_Segment]:

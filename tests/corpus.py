@@ -5,6 +5,12 @@ Ids are unique, so that all cases can go through one door in any order without m
 
 from typing import Any
 
+from tests.corpus_corrections import (
+    malformed_adjustments,
+    malformed_statements,
+    malformed_voids,
+    well_formed_corrections,
+)
 from tests.corpus_malformed import malformed_json, malformed_shapes
 from tests.corpus_market import malformed_market
 from tests.corpus_messages import (
@@ -52,6 +58,9 @@ def corpus() -> tuple[Case, ...]:
         *malformed_times(),
         *malformed_names(),
         *malformed_market(),
+        *malformed_adjustments(),
+        *malformed_voids(),
+        *malformed_statements(),
     )
 
 
@@ -76,18 +85,22 @@ def well_formed() -> tuple[Case, ...]:
         _raw("white space around everything", BOT, b"\r\n\t " + encoded(trade_fields("white-space")) + b"\n"),
         _raw("a whole number as 2.0", SOURCE, encoded(split_fields("two-point-zero", new=2.0))),
         Case("the longest name", "bots." + "a" * 63, encoded(trade_fields("longest-name")), "recorded"),
+        _raw("the widest split", SOURCE, encoded(split_fields("widest-split", new=1_000_000, old=1_000_000))),
         _recorded("bars of the longest interval", FEED, **bars_fields([bar(0)], "999999wk")),
         _recorded("bars at a price below zero", FEED, **bars_fields([bar(0, "-37.63")])),
         _recorded("a thousand bars", FEED, **bars_fields([bar(n) for n in range(1_000)])),
         _recorded(
             "a 1d bar at 00:00Z, told with an offset", FEED, **bars_fields([bar_at("2026-01-05T01:00:00+01:00")], "1d")
         ),
+        *well_formed_corrections(),
     )
 
 
 def unknown() -> tuple[Case, ...]:
     """Messages that a later release may know."""
+    later = ("adjustment", "void", "statement")
     return (
+        *(Case(f"a later {name}", BOT, encoded(message(f"later-{name}", type=name, v=2)), "parked") for name in later),
         Case("a type not known", BOT, encoded(trade_fields("unknown-type", type="exercised")), "parked"),
         Case("a version not known", BOT, encoded(trade_fields("unknown-version", v=99)), "parked"),
         Case("an operator's unknown type", OPERATOR, encoded(message("unknown-ops", type="audited", x=[{}])), "parked"),
@@ -110,6 +123,9 @@ def _smallest() -> list[tuple[str, dict[str, Any]]]:
         (BOT, {"type": "deposit", **moment, "amount": "1"}),
         (BOT, {"type": "withdrawal", **moment, "amount": "1"}),
         (BOT, {"type": "charge", **moment, "amount": "-1", "reason": "interest"}),
+        (BOT, {"type": "adjustment", **moment, "symbol": "QQQ", "quantity": "-1", "reason": "residue"}),
+        (BOT, {"type": "void", **moment, "subject": BOT, "target": "t", "reason": "booked twice"}),
+        (BOT, {"type": "statement", **moment, "subject": BOT, "cash": {}, "holdings": {}}),
         (FEED, bars_fields([bar(0)])),
         (SOURCE, {"type": "split", **midnight, "symbol": "QQQ", "new": 3, "old": 2}),
         (SOURCE, {"type": "dividend", **midnight, "symbol": "QQQ", "per_share": "0"}),
@@ -144,6 +160,9 @@ def _fullest() -> list[tuple[str, dict[str, Any]]]:
         "deposit": {"currency": "EUR", "note": "more"},
         "withdrawal": {"currency": "EUR", "note": "less"},
         "charge": {"currency": "EUR", "run": "r"},
+        "adjustment": {"cost": "0", "currency": "EUR"},
+        "void": {},
+        "statement": {"cash": {"USD": "-5.25", "EUR": "0"}, "holdings": {"QQQ": "-3", "^XAU": "0.5"}},
         "bars": {"currency": "EUR", "adjusted_through": "2026-01-05T15:30:00Z"},
         "split": {},
         "dividend": {"currency": "EUR"},
@@ -151,7 +170,7 @@ def _fullest() -> list[tuple[str, dict[str, Any]]]:
     return [(who, {**said, "v": 1, "ext": {"broker": "x"}, **more[said["type"]]}) for who, said in _smallest()]
 
 
-def _recorded(name: str, subject: str, **fields: object) -> Case:
+def _recorded(name: str, subject: str, /, **fields: object) -> Case:
     return Case(name, subject, encoded({"id": identity(name), **fields}), "recorded")
 
 

@@ -43,7 +43,7 @@ def trade(name: str, outcome: Outcome = "recorded", field: str = "", **changed: 
     return Case(name, BOT, encoded(trade_fields(identity(name), **changed)), outcome, field)
 
 
-def refusal(name: str, field: str, subject: str = BOT, **fields: object) -> Case:
+def refusal(name: str, field: str, subject: str = BOT, /, **fields: object) -> Case:
     """A message that is refused for this field."""
     return Case(name, subject, encoded(message(identity(name), **fields)), "rejected", field)
 

@@ -14,8 +14,8 @@ OTHER = "bots.MACDBot"
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
-def fact(number: int | str, subject: str = BOT, **changed: Any) -> Fact:
-    """A well-formed fact, a deposit unless said otherwise; `number` becomes its id."""
+def fact(number: int | str, subject: str = BOT, /, **changed: Any) -> Fact:
+    """A well-formed fact of this speaker, a deposit unless said otherwise; `number` becomes its id."""
     fields: dict[str, Any] = {"id": str(number), "type": "deposit", "at": "2026-01-05T15:30:00Z", "amount": "1"}
     if "type" in changed:
         del fields["amount"]

@@ -1,7 +1,7 @@
 """The oracle: every table of the books from a set of facts, the naive way; imports nothing of ours.
 
-Handled are the types of `BOT_TYPES` and `MARKET_TYPES`; facts of other types are ignored. Log positions are written
-as (subject, id), so the books do not depend on the order of arrival.
+Handled are voids and the types of `BOT_TYPES` and `MARKET_TYPES`; facts of other types are ignored. Log positions are
+written as (subject, id), so the books do not depend on the order of arrival.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,8 @@ from tests.oracle_facts import (
     standing,
     thing,
 )
-from tests.oracle_settings import Settings, own_facts, settings_of, stated
+from tests.oracle_settings import Settings, by_operator, facts_about, own_facts, settings_of, stated
+from tests.oracle_voids import heard, void_flags
 from tests.oracle_worth import standing_bars, worth_rows
 
 __all__ = ["Fact", "books"]
@@ -46,9 +47,11 @@ KEYS = {
 
 def books(facts: Sequence[Fact]) -> Books:
     """Every table of the books, its rows by column name, sorted by `KEYS`."""
-    known = ordered([fact for fact in facts if kind_of(fact) in BOT_TYPES | MARKET_TYPES])
-    names = sorted({bot_of(fact) for fact in known if kind_of(fact) in BOT_TYPES})
+    known = ordered([fact for fact in heard(facts) if kind_of(fact) in BOT_TYPES | MARKET_TYPES])
+    names = sorted({bot_of(fact) for fact in known if kind_of(fact) in BOT_TYPES and not by_operator(fact)})
+    stated = {bot_of(fact) for fact in known if kind_of(fact) == "statement"}
     folded = {name: fold(name, known) for name in names}
+    strangers = [fold(name, known) for name in sorted(stated.difference(names))]
     tables: Books = {
         "bots": [bot_row(book, known) for book in folded.values()],
         "trades": [row for book in folded.values() for row in book.trades],
@@ -59,9 +62,11 @@ def books(facts: Sequence[Fact]) -> Books:
         "historic_data": bar_rows(known),
         "portfolio_worth": [row for name in names for row in worth_rows(name, known)],
     }
-    tables["flags"] = market_flags(known) + [
-        row for book in folded.values() for row in bot_flags(book, known, tables["portfolio_worth"])
-    ]
+    tables["flags"] = void_flags(facts) + market_flags(known)
+    for book in [*folded.values(), *strangers]:
+        tables["flags"] += flags_of_facts(book, known)
+    for book in folded.values():
+        tables["flags"] += flags_of_book(book, known, tables["portfolio_worth"])
     return {table: finished(rows, KEYS[table]) for table, rows in tables.items()}
 
 
@@ -168,23 +173,28 @@ def is_future(fact: Fact) -> bool:
     return at(fact) - fact.recorded_at > ONE_DAY
 
 
-def bot_flags(book: Book, facts: Sequence[Fact], worth: Sequence[Row]) -> list[Row]:
+def flags_of_facts(book: Book, facts: Sequence[Fact]) -> list[Row]:
+    """What is odd about single facts of a bot, and about what operators state of it."""
     bot = book.bot
-    own = own_facts(bot, facts)
-    flags = [flag("future_date", identity(fact), bot) for fact in own if is_future(fact)]
+    told = own_facts(bot, facts) + facts_about(bot, facts)
+    flags = [flag("future_date", identity(fact), bot) for fact in told if is_future(fact)]
     flags += [flag("oversold", fact, bot, symbol) for fact, symbol in book.oversold]
     flags += [flag("overdrawn", fact, bot, currency) for fact, currency in book.overdrawn]
-    if book.settings.registration is None:
-        flags.append(flag("unregistered", identity(own[0]), bot))
-    flags += [flag("registered_twice", identity(fact), bot) for fact in registered_twice(bot, facts)]
+    flags += [flag(kind, fact, bot, name) for fact, kind, name in book.misstated]
+    return flags + [flag("registered_twice", identity(fact), bot) for fact in registered_twice(bot, facts)]
+
+
+def flags_of_book(book: Book, facts: Sequence[Fact], worth: Sequence[Row]) -> list[Row]:
+    """What is odd about a bot as a whole: these hang on its first fact."""
+    first = identity(own_facts(book.bot, facts)[0])
+    flags = [] if book.settings.registration else [flag("unregistered", first, book.bot)]
     unpriced: set[str] = set()
     for row in worth:
-        if row["bot_name"] == bot:
+        if row["bot_name"] == book.bot:
             listed = row["unpriced"]
             assert isinstance(listed, list)
             unpriced |= set(listed)
-    flags += [flag("unpriced", identity(own[0]), bot, symbol) for symbol in sorted(unpriced)]
-    return flags
+    return flags + [flag("unpriced", first, book.bot, symbol) for symbol in sorted(unpriced)]
 
 
 def registered_twice(bot: str, facts: Sequence[Fact]) -> list[Fact]:

@@ -16,24 +16,16 @@ from tests.oracle_facts import (
     kind_of,
     number,
     ordered,
-    share,
     standing,
 )
-from tests.oracle_settings import Settings, own_facts, settings_of
-
-
-@dataclass
-class Lot:
-    """What is open of one fill; a short has a negative quantity and the negative of what it brought as cost."""
-
-    opened_by: Identity
-    opened_at: datetime
-    quantity: Fraction
-    cost: Fraction
+from tests.oracle_lots import Lot, add, by_quantity, split_lots, take, to_close
+from tests.oracle_settings import Settings, facts_about, own_facts, settings_of
 
 
 @dataclass
 class Book:
+    """What the facts have led to; `brought` are units that came in or went out as a flow."""
+
     bot: str
     settings: Settings
     cash: dict[str, Fraction] = field(default_factory=dict)
@@ -43,13 +35,15 @@ class Book:
     trades: list[Row] = field(default_factory=list)
     oversold: list[tuple[Identity, str]] = field(default_factory=list)
     overdrawn: list[tuple[Identity, str]] = field(default_factory=list)
+    misstated: list[tuple[Identity, str, str]] = field(default_factory=list)
+    brought: list[tuple[datetime, str, Fraction]] = field(default_factory=list)
     changed_days: set[date] = field(default_factory=set)
 
 
 def fold(bot: str, facts: Sequence[Fact], until: datetime | None = None) -> Book:
-    """The book of a bot after all its facts, and the market's, with `at` before `until`."""
+    """The book of a bot after all facts of its own, about it, and of the market, with `at` before `until`."""
     book = Book(bot, settings_of(bot, facts))
-    heard = own_facts(bot, facts) + standing(facts, "split") + standing(facts, "dividend")
+    heard = own_facts(bot, facts) + facts_about(bot, facts) + standing(facts, "split") + standing(facts, "dividend")
     for fact in ordered(heard):
         if (until is None or at(fact) < until) and kind_of(fact) in EFFECTS:
             apply(book, fact)
@@ -101,7 +95,9 @@ def register(book: Book, fact: Fact) -> None:
     for currency, amount in book.settings.opening.items():
         move(book, fact, kind="opening", currency=currency, amount=amount)
     for symbol, (quantity, cost, currency) in book.settings.holdings.items():
-        open_lot(book, (symbol, currency), Lot(identity(fact), at(fact), quantity, cost))
+        lots = book.lots.setdefault((symbol, currency), [])
+        add(lots, Lot(identity(fact), at(fact), quantity, cost), book.settings.cost_basis)
+        book.brought.append((at(fact), symbol, quantity))
 
 
 def deposit(book: Book, fact: Fact) -> None:
@@ -126,45 +122,9 @@ def pay_dividend(book: Book, fact: Fact) -> None:
 
 
 def split(book: Book, fact: Fact) -> None:
-    new, old = fact.message["new"], fact.message["old"]
     for (symbol, _), lots in book.lots.items():
-        if symbol != fact.message["symbol"] or not lots:
-            continue
-        quantities = split_quantities([lot.quantity for lot in lots], new, old)
-        for lot, quantity in zip(lots, quantities, strict=True):
-            lot.quantity = quantity
-        lots[:] = without_empty(lots)
-
-
-def without_empty(lots: list[Lot]) -> list[Lot]:
-    """A lot that became nothing gives its cost to the next lot, the last ones to the one before; one is left."""
-    kept: list[Lot] = []
-    cost = ZERO
-    for lot in lots:
-        if lot.quantity == 0:
-            cost += lot.cost
-        else:
-            lot.cost += cost
-            cost = ZERO
-            kept.append(lot)
-    if not kept:
-        kept = [lots[0]]
-        kept[0].cost = ZERO
-    kept[-1].cost += cost
-    return kept
-
-
-def split_quantities(quantities: list[Fraction], new: int, old: int) -> list[Fraction]:
-    """Each lot's share of the split; the last takes the rest of the sum, or, if that turns its sign, one before it."""
-    total = share(sum(quantities, ZERO), new, old)
-    result = [share(quantity, new, old) for quantity in quantities]
-    for last in reversed(range(len(quantities))):
-        rest = total - sum(result[:last], ZERO)
-        result[last] = rest
-        if rest * quantities[last] >= 0:
-            break
-        result[last] = ZERO
-    return result
+        if symbol == fact.message["symbol"] and lots:
+            split_lots(lots, fact.message["new"], fact.message["old"])
 
 
 def trade(book: Book, fact: Fact) -> None:
@@ -199,60 +159,42 @@ def trade(book: Book, fact: Fact) -> None:
 
 def fill(book: Book, fact: Fact, *, quantity: Fraction, price: Fraction, fee: Fraction) -> list[Fraction]:
     """Close lots of the other sign, in order, open a lot of what is left; the profits of what was closed."""
-    key = (fact.message["symbol"], currency_of(fact.message))
-    sign = 1 if quantity > 0 else -1
-    closed: list[tuple[Lot, Fraction]] = []
-    left = abs(quantity)
-    for lot in closing_order(book, key, sign):
-        if left > 0:
-            closed.append((lot, min(left, abs(lot.quantity))))
-            left -= min(left, abs(lot.quantity))
-    pieces = [piece for _, piece in closed] + ([left] if left > 0 else [])
-    fees = fee_shares(fee, pieces, abs(quantity))
-    profits = [
-        close(book, fact, lot=lot, piece=piece, price=price, fee=fee_share)
-        for (lot, piece), fee_share in zip(closed, fees, strict=False)
-    ]
-    gone = [lot for lot, _ in closed if lot.quantity == 0]
-    book.lots[key] = [lot for lot in book.lots.get(key, []) if lot not in gone]
-    if left > 0:
-        open_lot(book, key, Lot(identity(fact), at(fact), sign * left, sign * left * price + fees[-1]))
-        if sign < 0 and not book.settings.allow_short:
-            book.oversold.append((identity(fact), key[0]))
+    closed, left = to_close(lots_of(book, fact), quantity, book.settings.cost_basis)
+    fees = by_quantity(fee, [*(piece for _, piece in closed), *([left] if left > 0 else [])], abs(quantity))
+    profits = []
+    for (lot, piece), fee_share in zip(closed, fees, strict=False):
+        if lot.is_long:
+            profits.append(matched(book, fact, lot, piece, proceeds=piece * price - fee_share, cost=take(lot, piece)))
+        else:
+            profits.append(matched(book, fact, lot, piece, proceeds=-take(lot, piece), cost=piece * price + fee_share))
+    signed_left = left if quantity > 0 else -left
+    finish(book, fact, closed=closed, left=signed_left, cost=signed_left * price + fees[-1])
     return profits
 
 
-def closing_order(book: Book, key: tuple[str, str], sign: int) -> list[Lot]:
-    others = [lot for lot in book.lots.get(key, []) if lot.quantity * sign < 0 or lot.quantity == 0]
-    if len(others) == 1:
-        return others
-    match book.settings.cost_basis:
-        case "lifo":
-            return others[::-1]
-        case "hifo":
-            # A sell (sign −1) closes the highest cost a unit first, a buy the lowest proceeds; ties: oldest first.
-            return sorted(others, key=lambda lot: sign * lot.cost / lot.quantity)
-        case _:
-            return others
+def adjust(book: Book, fact: Fact) -> None:
+    """Units that come or go without a trade: what is closed leaves at cost, what is left opens at its share."""
+    message = fact.message
+    quantity = number(message["quantity"])
+    if "cost" in message:
+        book.brought.append((at(fact), message["symbol"], quantity))
+    closed, left = to_close(lots_of(book, fact), quantity, book.settings.cost_basis)
+    pieces = [*(piece for _, piece in closed), *([left] if left > 0 else [])]
+    costs = by_quantity(number(message.get("cost", "0")), pieces, abs(quantity))
+    for lot, piece in closed:
+        sign = 1 if lot.is_long else -1
+        cost = sign * take(lot, piece)
+        matched(book, fact, lot, piece, proceeds=cost, cost=cost)
+    sign = 1 if quantity > 0 else -1
+    finish(book, fact, closed=closed, left=sign * left, cost=sign * costs[-1])
 
 
-def fee_shares(fee: Fraction, pieces: list[Fraction], whole: Fraction) -> list[Fraction]:
-    """The fee shared by quantity; the last piece takes the rest."""
-    shares = [share(fee, piece, whole) for piece in pieces[:-1]]
-    return [*shares, fee - sum(shares, ZERO)]
+def lots_of(book: Book, fact: Fact) -> list[Lot]:
+    return book.lots.setdefault((fact.message["symbol"], currency_of(fact.message)), [])
 
 
-def close(book: Book, fact: Fact, *, lot: Lot, piece: Fraction, price: Fraction, fee: Fraction) -> Fraction:
-    """Take a piece out of a lot; its profit."""
-    whole = abs(lot.quantity)
-    cost_share = lot.cost if piece == whole else share(lot.cost, piece, whole)
-    if lot.quantity > 0 or (whole == 0 and lot.cost >= 0):
-        proceeds, cost = piece * price - fee, cost_share
-        lot.quantity -= piece
-    else:
-        proceeds, cost = -cost_share, piece * price + fee
-        lot.quantity += piece
-    lot.cost -= cost_share
+def matched(book: Book, fact: Fact, lot: Lot, piece: Fraction, *, proceeds: Fraction, cost: Fraction) -> Fraction:
+    """Tell of a piece that was taken out of a lot; its profit."""
     book.matches.append(
         {
             "bot_name": book.bot,
@@ -270,24 +212,34 @@ def close(book: Book, fact: Fact, *, lot: Lot, piece: Fraction, price: Fraction,
     return proceeds - cost
 
 
-def open_lot(book: Book, key: tuple[str, str], lot: Lot) -> None:
-    """Add a lot, or with `average` add it to the pool of its sign."""
-    lots = book.lots.setdefault(key, [])
-    if book.settings.cost_basis == "average":
-        for pool in lots:
-            if pool.quantity * lot.quantity > 0:
-                pool.quantity += lot.quantity
-                pool.cost += lot.cost
-                return
-    lots.append(lot)
+def finish(book: Book, fact: Fact, *, closed: Sequence[tuple[Lot, Fraction]], left: Fraction, cost: Fraction) -> None:
+    """Remove the lots that were closed to the last digit, and open what is left; a short without leave is flagged."""
+    lots = lots_of(book, fact)
+    gone = [lot for lot, _ in closed if lot.quantity == 0]
+    lots[:] = [lot for lot in lots if not any(lot is other for other in gone)]
+    if left != 0:
+        add(lots, Lot(identity(fact), at(fact), left, cost), book.settings.cost_basis)
+        if left < 0 and not book.settings.allow_short:
+            book.oversold.append((identity(fact), fact.message["symbol"]))
+
+
+def compare(book: Book, fact: Fact) -> None:
+    """What a statement says otherwise than the book; what it does not name is stated to be zero."""
+    for what, ours in (("cash", book.cash), ("holding", holdings(book))):
+        stated = fact.message["cash" if what == "cash" else "holdings"]
+        for name in {*ours, *stated}:
+            if number(stated.get(name, "0")) != ours.get(name, ZERO):
+                book.misstated.append((identity(fact), f"statement_{what}", name))
 
 
 EFFECTS: dict[str, Callable[[Book, Fact], None]] = {
     "bot_registered": register,
     "trade": trade,
+    "adjustment": adjust,
     "deposit": deposit,
     "withdrawal": withdraw,
     "charge": charge,
     "split": split,
     "dividend": pay_dividend,
+    "statement": compare,
 }

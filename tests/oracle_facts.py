@@ -16,8 +16,18 @@ Row = dict[str, object]
 
 ZERO = Fraction(0)
 ONE_DAY = timedelta(days=1)
-RANKS = {"split": 0, "dividend": 1, "bars": 2, "bot_registered": 3}
-BOT_TYPES = {"bot_registered", "trade", "run_started", "run_finished", "deposit", "withdrawal", "charge"}
+RANKS = {"split": 0, "dividend": 1, "bars": 2, "bot_registered": 3, "statement": 5}
+BOT_TYPES = {
+    "bot_registered",
+    "trade",
+    "run_started",
+    "run_finished",
+    "deposit",
+    "withdrawal",
+    "charge",
+    "adjustment",
+    "statement",
+}
 MARKET_TYPES = {"bars", "split", "dividend"}
 
 
@@ -40,7 +50,8 @@ def identity(fact: Fact) -> Identity:
 
 
 def bot_of(fact: Fact) -> str:
-    return fact.subject.removeprefix("bots.")
+    """The bot that a fact is about: who spoke, or whom a statement names."""
+    return str(fact.message.get("subject", fact.subject)).removeprefix("bots.")
 
 
 def at(fact: Fact) -> datetime:

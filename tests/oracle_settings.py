@@ -27,6 +27,15 @@ def own_facts(bot: str, facts: Sequence[Fact]) -> list[Fact]:
     return ordered([fact for fact in facts if fact.subject == f"bots.{bot}"])
 
 
+def facts_about(bot: str, facts: Sequence[Fact]) -> list[Fact]:
+    """What operators state about a bot."""
+    return ordered([fact for fact in facts if by_operator(fact) and fact.message.get("subject") == f"bots.{bot}"])
+
+
+def by_operator(fact: Fact) -> bool:
+    return fact.subject.startswith("ops.")
+
+
 def settings_of(bot: str, facts: Sequence[Fact]) -> Settings:
     registrations = [fact for fact in own_facts(bot, facts) if kind_of(fact) == "bot_registered"]
     if not registrations:

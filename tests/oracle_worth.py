@@ -186,10 +186,7 @@ def flows_of(book: Book) -> list[Flow]:
             assert isinstance(time, datetime)
             assert isinstance(amount, Fraction)
             flows.append(Flow(time, amount, currency=str(row["currency"])))
-    registration = book.settings.registration
-    if registration is not None:
-        for symbol, (quantity, _, _) in book.settings.holdings.items():
-            flows.append(Flow(at(registration), quantity, symbol=symbol))
+    flows += [Flow(time, quantity, symbol=symbol) for time, symbol, quantity in book.brought]
     return flows
 
 
@@ -213,6 +210,11 @@ def days_to_try(whole: Book, market: Market) -> list[date]:
     for bars in market.bars.values():
         days |= {(bar.time - timedelta(microseconds=1)).astimezone(UTC).date() for bar in bars}
     return sorted(days)
+
+
+def told_price(fact: Fact, bot: str) -> bool:
+    """Whether a fact is a trade of this bot's, which tells a price."""
+    return kind_of(fact) == "trade" and fact.subject == f"bots.{bot}"
 
 
 def worth_rows(bot: str, facts: Sequence[Fact]) -> list[Row]:
@@ -245,6 +247,7 @@ def worth_rows(bot: str, facts: Sequence[Fact]) -> list[Row]:
                 "net_flow": net_flow,
                 "unpriced": sorted(value.unpriced),
                 "oldest_price_at": min((price.time for price in value.used), default=None),
+                "priced": new_bar or any(start <= at(fact) < end for fact in facts if told_price(fact, bot)),
             }
         )
     return rows

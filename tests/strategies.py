@@ -1,7 +1,6 @@
 """Hypothesis strategies that draw logs: lists of (subject, message), every message valid by DESIGN section 2.
 
-Times, quantities and prices come from small pools as well as from wide ranges, so that equal `at`, lots closed to the
-last digit and revised bars are common. What DESIGN leaves open is not drawn unless a draw says so.
+What DESIGN leaves open is not drawn unless a draw says so.
 """
 
 from collections.abc import Sequence
@@ -9,23 +8,38 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 from tests.oracle_facts import Fact, moment
+from tests.strategies_corrections import adjustments, operators_statements, statements, voids
+from tests.strategies_fields import (
+    CURRENCIES,
+    DAYS,
+    Message,
+    amounts,
+    day_text,
+    days,
+    fees,
+    message,
+    signed_amounts,
+    times,
+)
+from tests.strategies_fields import Drawn as Drawn
 
-Message = dict[str, Any]
-Drawn = tuple[str, Message]
-
-FIRST_DAY = datetime(2026, 1, 5, tzinfo=UTC)
+ALWAYS: dict[str, Any] = {
+    "deadline": None,
+    "database": None,
+    "print_blob": True,
+    "derandomize": True,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+}
+"""Settings of a property: the same examples every time, told so that a failure can be run again."""
 RECORDED_AT = datetime(2026, 2, 1, tzinfo=UTC)
-DAYS = (0, 1, 2, 3, 4, 7, 8, 9, 14, 15, 21)
-FUTURE_DAY = 60
-TIMES = ("00:00:00Z", "00:00:00.000001Z", "15:30:00Z", "15:30:00.1234567Z", "17:30:00+02:00", "23:59:59.999999Z")
 BOTS = ("RSIBot", "MACDBot", "bot_3")
 SYMBOLS = ("QQQ", "BTC/USDT:USDT", "EUR")
 FEEDS = ("market.yahoo", "market.binance")
 SOURCES = ("actions.exchange", "actions.vendor")
-CURRENCIES = ("USD", "USD", "USD", "EUR", "EUR", "GBP")
 RATES = ("EURUSD=X", "USDEUR=X")
 RATIOS = ((2, 1), (3, 2), (1, 3), (1, 20), (7, 3))
 ID_HEADS = ("a", "B", "-", "_", ".", ":", "7")
@@ -36,51 +50,6 @@ INTERVALS = {
     "1d": (timedelta(days=1), ("00:00",)),
     "1wk": (timedelta(weeks=1), ("00:00",)),
 }
-
-
-@cache
-def amounts(*, above_zero: bool = False) -> st.SearchStrategy[str]:
-    """Decimal strings, many from a small pool, many with up to 30 decimals."""
-    wide = st.builds(
-        decimal_text, st.integers(0, 300), st.integers(0, 10**30 - 1), st.sampled_from((0, 1, 2, 8, 18, 29, 30))
-    )
-    pool = st.sampled_from(("1", "2", "3", "0.5", "10", "1.10", "100", "0." + "0" * 29 + "1"))
-    drawn = pool | wide
-    return drawn.map(lambda text: text if text.strip("0.") else "4") if above_zero else drawn | st.just("0")
-
-
-def decimal_text(whole: int, fraction: int, places: int) -> str:
-    """`whole` with the first `places` digits of `fraction` behind the point."""
-    behind = f"{fraction:030d}"[:places]
-    return f"{whole}.{behind}" if behind else str(whole)
-
-
-def signed_amounts() -> st.SearchStrategy[str]:
-    return st.builds(lambda minus, text: "-" + text if minus else text, st.booleans(), amounts(above_zero=True))
-
-
-def fees() -> st.SearchStrategy[str]:
-    """Usually small, now and then nothing or a rebate."""
-    return st.sampled_from(("0", "0.35", "1", "-0.2", "0.333333333333333333333333333333"))
-
-
-def day_text(day: int) -> str:
-    return (FIRST_DAY + timedelta(days=day)).date().isoformat()
-
-
-def days() -> st.SearchStrategy[str]:
-    return st.sampled_from((*DAYS, *DAYS, FUTURE_DAY)).map(day_text)
-
-
-def times() -> st.SearchStrategy[str]:
-    return st.builds(lambda day, time: f"{day}T{time}", days(), st.sampled_from(TIMES))
-
-
-def message(kind: str, needed: dict[str, st.SearchStrategy[Any]], **optional: st.SearchStrategy[Any]) -> Any:
-    """One type's messages, without the id, which `numbered` gives."""
-    extras = {"v": st.just(1), "ext": st.just({"broker": "x"})}
-    always = {"type": st.just(kind), "at": times(), **needed}
-    return st.fixed_dictionaries(always, optional={**optional, **extras})
 
 
 @cache
@@ -151,6 +120,7 @@ def money_and_runs() -> Any:
 def bot_messages(draw: st.DrawFn, symbols: Sequence[str]) -> list[Message]:
     """One bot's messages: registered once, twice or never, at any time."""
     drawn: list[Message] = draw(st.lists(trades(symbols), min_size=1, max_size=7))
+    drawn += draw(st.lists(adjustments(symbols), max_size=3))
     drawn += draw(st.lists(money_and_runs(), max_size=4))
     how_often = draw(st.sampled_from((1, 1, 1, 0, 2)))
     if how_often:
@@ -169,9 +139,8 @@ def without_openings_over_shorts(messages: list[Message]) -> list[Message]:
 
     def clear(registration: Message, symbol: str) -> bool:
         return not any(
-            other["type"] == "trade"
-            and other["symbol"] == symbol
-            and other["side"] == "sell"
+            other.get("symbol") == symbol
+            and (other.get("side") == "sell" or (other["type"] == "adjustment" and other["quantity"].startswith("-")))
             and moment(other["at"]) < moment(registration["at"])
             for other in messages
         )
@@ -232,17 +201,27 @@ def with_ratio(drawn: Message) -> Message:
 
 
 @st.composite
-def logs(draw: st.DrawFn) -> list[Drawn]:
-    """The facts of one to three bots, two feeds and two sources, in no particular order, ids unique per subject."""
+def facts_of_everyone(draw: st.DrawFn) -> list[Drawn]:
+    """What one to three bots, two feeds, two sources and an operator say without a void, in no particular order."""
     symbols = SYMBOLS[: draw(st.integers(2, 3))]
     drawn: list[Drawn] = []
     for bot in BOTS[: draw(st.sampled_from((1, 1, 2, 3)))]:
-        drawn += numbered(f"bots.{bot}", draw(bot_messages(symbols)), draw(st.sampled_from(ID_HEADS)))
+        own = draw(bot_messages(symbols)) + draw(st.lists(statements(f"bots.{bot}", symbols), max_size=1))
+        drawn += numbered(f"bots.{bot}", own, draw(st.sampled_from(ID_HEADS)))
     for feed in FEEDS:
         drawn += numbered(feed, draw(st.lists(bars(symbols), max_size=5)), draw(st.sampled_from(ID_HEADS)))
     for source in SOURCES:
         drawn += numbered(source, draw(st.lists(actions(symbols), max_size=3)), draw(st.sampled_from(ID_HEADS)))
-    return drawn
+    about = [f"bots.{bot}" for bot in BOTS]
+    stated = draw(st.lists(operators_statements(about, symbols), max_size=2))
+    return drawn + numbered("ops.desk", stated, draw(st.sampled_from(ID_HEADS)))
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Drawn]:
+    """What everyone says and voids, in no particular order, ids unique per subject."""
+    drawn: list[Drawn] = draw(facts_of_everyone())
+    return drawn + draw(voids(drawn))
 
 
 def numbered(subject: str, messages: Sequence[Message], head: str) -> list[Drawn]:

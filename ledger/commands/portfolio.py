@@ -10,8 +10,10 @@ from ledger.commands.books import reading_books
 from ledger.commands.columns import Column
 from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import write, write_json
+from ledger.commands.points import Times, cost_basis_option, reading_history, with_times
+from ledger.events import CostBasis
 from ledger.settings import Settings
-from projections import queries
+from projections import history, queries
 
 _HOLDINGS = (
     Column("symbol", "symbol"),
@@ -36,14 +38,27 @@ _FLAGS = (
 )
 
 
-@click.command(epilog="\b\nExamples:\n  botledger portfolio RSIBot\n  botledger portfolio RSIBot --json | jq .holdings")
+@click.command(
+    epilog="""\b
+Examples:
+  botledger portfolio RSIBot
+  botledger portfolio RSIBot --json | jq .holdings
+  botledger portfolio RSIBot --as-of 2025-12-31 --cost-basis lifo
+  botledger portfolio RSIBot --as-of 2025-12-31 --known-at 2026-01-05T09:00:00Z"""
+)
 @click.argument("bot")
+@cost_basis_option
+@with_times
 @json_flag
 @with_settings()
-def portfolio(settings: Settings, *, bot: str, as_json: bool) -> None:
-    """What a bot holds now: cash, holdings at their newest prices, profit, worth, and what is flagged."""
-    with reading_books(settings.database) as session:
-        found = queries.portfolio(session, bot)
+def portfolio(settings: Settings, *, bot: str, times: Times, cost_basis: CostBasis | None, as_json: bool) -> None:
+    """What a bot holds: cash, holdings at their newest prices, profit, worth, and what is flagged."""
+    if times.are_now and cost_basis is None:
+        with reading_books(settings.database) as session:
+            found = queries.portfolio(session, bot)
+    else:
+        with reading_history(settings.database, times) as past:
+            found = history.portfolio(past.view(bot, cost_basis=cost_basis))
     if as_json:
         write_json(found)
     else:
@@ -53,7 +68,10 @@ def portfolio(settings: Settings, *, bot: str, as_json: bool) -> None:
 def _write(found: dict[str, Any]) -> None:
     from ledger.commands.tables import amount, plain_text, write_table
 
-    write(f"{found['bot']}: worth {amount(found['worth'])} {found['base_currency']}, at position {found['position']}")
+    write(
+        f"{found['bot']}: worth {amount(found['worth'])} {found['base_currency']}, at position {found['position']}"
+        + (f", as of {found['as_of']}" if found["as_of"] else "")
+    )
     if found["unpriced"]:
         write(f"without price, so not in its worth: {plain_text(found['unpriced'])}")
     write("")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 import click
+from sqlalchemy.orm import Session
 
 from ledger.commands.books import reading_books
 from ledger.commands.columns import Column
 from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import show
+from ledger.commands.points import Times, reading_history, with_times
 from ledger.settings import Settings
-from projections import queries
+from projections import history, queries
+from projections.history import History, View
+from projections.telling import Json
 
 _BOTS = (
     Column("name", "bot"),
@@ -51,48 +56,85 @@ _WORTH = (
 )
 
 
-@click.command(epilog="\b\nExamples:\n  botledger bots\n  botledger bots --json | jq -r .name")
+@click.command(
+    epilog="\b\nExamples:\n  botledger bots\n  botledger bots --as-of 2025-12-31\n  botledger bots --json | jq -r .name"
+)
+@with_times
 @json_flag
 @with_settings()
-def bots(settings: Settings, *, as_json: bool) -> None:
+def bots(settings: Settings, *, times: Times, as_json: bool) -> None:
     """Every bot at a glance: worth, return on what was put in, profit, trades, last run; exact with --json."""
-    with reading_books(settings.database) as session:
-        rows = queries.fleet(session)
+    with _answering(settings, times, queries.fleet, _fleet) as rows:
         show(rows if as_json else _glances(rows), _BOTS, as_json=as_json, nothing="no bots yet")
 
 
 @click.command(epilog="\b\nExamples:\n  botledger trades RSIBot\n  botledger trades RSIBot --json > trades.jsonl")
 @click.argument("bot")
+@click.option("--run", metavar="KEY", help="Only the trades of this run.")
+@with_times
 @json_flag
 @with_settings()
-def trades(settings: Settings, *, bot: str, as_json: bool) -> None:
+def trades(settings: Settings, *, bot: str, run: str | None, times: Times, as_json: bool) -> None:
     """A bot's trades, oldest first, with the profit that each has realised after fees."""
-    with reading_books(settings.database) as session:
-        rows = queries.trades(session, bot)
-        show(rows if as_json else _sides(rows), _TRADES, as_json=as_json, nothing="no trades yet")
+    with _answering(settings, times, *_of(bot, queries.trades, history.trades)) as rows:
+        wanted = (row for row in rows if run is None or row["run"] == run)
+        show(wanted if as_json else _sides(wanted), _TRADES, as_json=as_json, nothing="no trades")
 
 
 @click.command(
     epilog="\b\nExamples:\n  botledger runs RSIBot\n  botledger runs RSIBot --json | jq 'select(.success|not)'"
 )
 @click.argument("bot")
+@with_times
 @json_flag
 @with_settings()
-def runs(settings: Settings, *, bot: str, as_json: bool) -> None:
+def runs(settings: Settings, *, bot: str, times: Times, as_json: bool) -> None:
     """A bot's runs, oldest first: when, how many attempts, and how they ended."""
-    with reading_books(settings.database) as session:
-        show(queries.runs(session, bot), _RUNS, as_json=as_json, nothing="no runs yet")
+    with _answering(settings, times, *_of(bot, queries.runs, history.runs)) as rows:
+        show(rows, _RUNS, as_json=as_json, nothing="no runs yet")
 
 
-@click.command(epilog="\b\nExamples:\n  botledger worth RSIBot\n  botledger worth RSIBot --json | tail -1")
+@click.command(
+    epilog="\b\nExamples:\n  botledger worth RSIBot\n  botledger worth RSIBot --known-at 2026-01-05 --json | tail -1"
+)
 @click.argument("bot")
+@with_times
 @json_flag
 @with_settings()
-def worth(settings: Settings, *, bot: str, as_json: bool) -> None:
+def worth(settings: Settings, *, bot: str, times: Times, as_json: bool) -> None:
     """A bot's worth at the end of each day on which it changed, in its base currency."""
-    with reading_books(settings.database) as session:
-        rows = queries.worth(session, bot)
+    with _answering(settings, times, *_of(bot, queries.worth, history.worth)) as rows:
         show(rows if as_json else _days(rows), _WORTH, as_json=as_json, nothing="no days yet")
+
+
+@contextmanager
+def _answering(
+    settings: Settings,
+    times: Times,
+    live: Callable[[Session], Iterator[Json]],
+    past: Callable[[History], Iterator[Json]],
+) -> Iterator[Iterator[Json]]:
+    """The rows of the live tables, or of the log as of a time and as known at one."""
+    if times.are_now:
+        with reading_books(settings.database) as session:
+            yield live(session)
+    else:
+        with reading_history(settings.database, times) as found:
+            yield past(found)
+
+
+def _of(
+    bot: str, live: Callable[[Session, str], Iterator[Json]], past: Callable[[View], Iterator[Json]]
+) -> tuple[Callable[[Session], Iterator[Json]], Callable[[History], Iterator[Json]]]:
+    """The same question about one bot, to the tables and to the log."""
+    return lambda session: live(session, bot), lambda found: past(found.view(bot))
+
+
+def _fleet(found: History) -> Iterator[Json]:
+    for name in found.names:
+        view = found.find(name)
+        if view is not None:
+            yield history.glance(view)
 
 
 def _glances(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -13,12 +13,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Refused
-from ledger.events import EVENT_TYPES, BarsPublished, TradeExecuted
-from ledger.fields import interval_length, parse_time
+from ledger.events import FactVoided, StatementIssued, TradeExecuted
+from ledger.fields import KINDS, interval_length, parse_time
+from ledger.market_events import BarsPublished
 from ledger.messages import MESSAGE_BYTES, Fact, Unknown, check_subject, decode, digest, encode, identity_of
 from tests.corpus import corpus, well_formed, well_formed_messages
-from tests.corpus_messages import BOT, FEED, HOSTILE_TEXTS, Case, bars_fields, encoded, encoded_with, trade_fields
-from tests.strategies import Drawn, logs
+from tests.corpus_messages import (
+    BOT,
+    FEED,
+    HOSTILE_TEXTS,
+    OPERATOR,
+    Case,
+    bars_fields,
+    encoded,
+    encoded_with,
+    message,
+    trade_fields,
+)
+from tests.strategies import logs
+from tests.strategies_fields import Drawn
 
 CASES = corpus()
 
@@ -177,15 +190,20 @@ def test_every_log_that_the_strategies_draw_is_well_formed(drawn: list[Drawn]) -
     assert all(isinstance(decode(subject, json.dumps(said).encode()), Fact) for subject, said in drawn)
 
 
-@pytest.mark.parametrize("type_", EVENT_TYPES)
-def test_every_type_is_taken_on_its_own_subject_and_on_no_other(type_: str) -> None:
-    subject, fields = next(sent for sent in well_formed_messages() if sent[1]["type"] == type_)
-    for kind in ("bots", "market", "actions", "ops"):
-        expected = ("recorded", "") if subject.startswith(f"{kind}.") else ("rejected", "type")
-        assert outcome(Case("", f"{kind}.x", encoded(fields), "recorded")) == expected
+def test_a_void_and_a_statement_carry_exactly_what_was_sent() -> None:
+    void = decode(OPERATOR, encoded(message("a", type="void", subject=FEED, target="b:1", reason="bad close")))
+    assert isinstance(void, Fact)
+    assert isinstance(void.event, FactVoided)
+    assert (void.subject, void.event.subject, void.event.target) == (OPERATOR, FEED, "b:1")
+    said: dict[str, Any] = {"cash": {"USD": "-5.25", "EUR": "0.00"}, "holdings": {"^XAU": "-0.5"}}
+    statement = decode(BOT, encoded(message("b", type="statement", subject=BOT, **said)))
+    assert isinstance(statement, Fact)
+    assert isinstance(statement.event, StatementIssued)
+    assert statement.event.cash == {"USD": Decimal("-5.25"), "EUR": Decimal("0.00")}
+    assert statement.event.holdings == {"^XAU": Decimal("-0.5")}
 
 
-@pytest.mark.parametrize("kind", ["bots", "market", "actions", "ops"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_subject_is_a_kind_and_a_name(kind: str) -> None:
     assert check_subject(f"{kind}.A-b_9") == kind
 

@@ -9,15 +9,15 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 
 from tests.oracle import Fact, books
-from tests.oracle_book import split_quantities
 from tests.oracle_facts import Row, decimal, number, share
+from tests.oracle_lots import split_quantities
 from tests.strategies import Drawn, as_facts, logs
 
 BOT = "bots.RSIBot"
 DAY = "2026-01-05"
 
 
-def said(subject: str, kind: str, at: str, **fields: Any) -> Drawn:
+def said(subject: str, kind: str, at: str, /, **fields: Any) -> Drawn:
     """One message; its id tells its type and time, so that examples can name it."""
     at = at if "T" in at else f"{at}T15:30:00Z"
     return subject, {"id": f"{kind}.{at}", "type": kind, "at": at, **fields}

@@ -1,7 +1,8 @@
 """The facts of a scenario: a small builder for each type, so that a test reads as a sentence.
 
 A builder gives a subject and a message. What a scenario leaves out, `told` gives: the id is the fact's place in
-the scenario ("0001", "0002", …), and a bot's facts are a minute apart, from 15:30 on of the day that was last named.
+the scenario ("0001", "0002", …), and facts without a time of their own are a minute apart, from 15:30 on of the day
+that was last named.
 """
 
 from collections.abc import Sequence
@@ -52,6 +53,30 @@ def charge(amount: str, *, bot: str = BOT, **fields: Any) -> Message:
     return f"bots.{bot}", {"type": "charge", "amount": amount, "reason": "interest", **fields}
 
 
+def adjustment(symbol: str, quantity: str, *, bot: str = BOT, **fields: Any) -> Message:
+    """Units that came, or, below zero, went, for nothing unless a cost is given."""
+    message = {"type": "adjustment", "symbol": symbol, "quantity": quantity, "reason": "airdrop", **fields}
+    return f"bots.{bot}", message
+
+
+def void(target: str, *, of: str = f"bots.{BOT}", by: str | None = None, **fields: Any) -> Message:
+    """A fact of this subject counts as never published; its speaker says so, unless somebody else does."""
+    return by or of, {"type": "void", "subject": of, "target": target, "reason": "told wrong", **fields}
+
+
+def statement(
+    cash: dict[str, str],
+    holdings: dict[str, str] | None = None,
+    *,
+    bot: str = BOT,
+    by: str | None = None,
+    **fields: Any,
+) -> Message:
+    """What the bot has by its own word, unless somebody else says so."""
+    subject = f"bots.{bot}"
+    return by or subject, {"type": "statement", "subject": subject, "cash": cash, "holdings": holdings, **fields}
+
+
 def run_started(run: str, *, bot: str = BOT, **fields: Any) -> Message:
     """An attempt of a run."""
     return f"bots.{bot}", {"type": "run_started", "run": run, **fields}
@@ -91,7 +116,7 @@ def told(facts: Sequence[Message]) -> list[Message]:
     found: list[Message] = []
     clock = datetime.combine(datetime.fromisoformat(DAY), _HOUR) - _MINUTE
     for number, (subject, message) in enumerate(facts, start=1):
-        if subject.startswith("bots."):
+        if subject.startswith("bots.") or "T" not in message.get("at", ""):
             clock = _time(message.get("at"), clock)
             message = {**message, "at": message["at"] if "T" in message.get("at", "") else _text(clock)}
         found.append((subject, {"id": f"{number:04d}", **message}))

@@ -22,8 +22,8 @@ from ledger.messages import Fact, decode
 from ledger.schema import events
 from ledger.settings import Database
 from projections.commons import Commons
-from projections.folding import fold
-from projections.market_rows import take_in
+from projections.folding import BotRows, fold
+from projections.market_rows import MarketRows, take_in
 from projections.projector import Projector
 from projections.rows import FlagRow
 from projections.tables import Base
@@ -58,7 +58,7 @@ _OWN = {
         "worth",
         "unpriced",
     ),
-    "historic_data": ("currency", "position", "at", "event_id", "subject"),
+    "historic_data": ("currency", "position", "at", "event_id", "subject", "adjusted_through"),
     "flags": ("at", "detail"),
 }
 _POSITIONS = {
@@ -80,21 +80,14 @@ def decoded(messages: Iterable[Message]) -> list[Fact]:
 
 def folded_in_memory(messages: Sequence[Message]) -> Books:
     """The pure fold, without any database."""
-    facts = [
-        Recorded(position, fact.subject, fact.event, RECORDED_AT)
-        for position, fact in enumerate(decoded(messages), start=1)
-    ]
+    facts = recorded(messages)
     identities = {fact.position: (fact.subject, fact.event.id) for fact in facts}
-    commons = commons_of(facts)
-    rows_of_market = take_in(commons, facts)
-    rows_of_market.flags.extend(flags_of_voids(commons, facts))
+    rows_of_market, bots = folded_rows(facts)
     tables: Books = {
         "historic_data": [row._asdict() for row in rows_of_market.bars.values()],
         "flags": [row._asdict() for row in rows_of_market.flag_rows],
     }
-    for subject in sorted({*(fact.subject for fact in facts if fact.subject.startswith("bots.")), *commons.bots}):
-        own = [*(fact for fact in facts if fact.subject == subject), *commons.about(subject)]
-        _, rows = fold(subject.partition(".")[2], own, commons.market)
+    for rows in bots.values():
         for table, found in (
             ("bots", [] if rows.bot is None else [rows.bot]),
             ("trades", rows.trades),
@@ -107,6 +100,27 @@ def folded_in_memory(messages: Sequence[Message]) -> Books:
         ):
             tables.setdefault(table, []).extend(row._asdict() for row in found)
     return _comparable(tables, identities)
+
+
+def recorded(messages: Sequence[Message]) -> list[Recorded]:
+    """The messages as facts of a log, in this order."""
+    return [
+        Recorded(position, fact.subject, fact.event, RECORDED_AT)
+        for position, fact in enumerate(decoded(messages), start=1)
+    ]
+
+
+def folded_rows(facts: Sequence[Recorded]) -> tuple[MarketRows, dict[str, BotRows]]:
+    """The rows of the market, and those of every bot that speaks or is spoken of, by its name."""
+    commons = commons_of(facts)
+    rows_of_market = take_in(commons, facts)
+    rows_of_market.flags.extend(flags_of_voids(commons, facts))
+    bots: dict[str, BotRows] = {}
+    for subject in sorted({*(fact.subject for fact in facts if fact.subject.startswith("bots.")), *commons.bots}):
+        own = [*(fact for fact in facts if fact.subject == subject), *commons.about(subject)]
+        name = subject.partition(".")[2]
+        bots[name] = fold(name, own, commons.market)[1]
+    return rows_of_market, bots
 
 
 def commons_of(facts: Sequence[Recorded]) -> Commons:

@@ -8,18 +8,10 @@ from sqlalchemy import Row, select
 
 from ledger import chain, schema
 from ledger.database import get_log_session
-from ledger.log import (
-    Entry,
-    append,
-    position_hash,
-    read,
-    read_head,
-    read_kind,
-    read_subject,
-    subjects,
-)
+from ledger.log import Entry, append, position_hash, read, read_head
 from ledger.messages import Unknown, decode
 from ledger.quarantine import Refusal
+from ledger.reading import read_kind, read_subject, subjects
 from ledger.settings import Database
 from ledger.verify import verify
 from tests.corpus_messages import encoded, trade_fields

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ledger.publisher import Bot
 from ledger.settings import Database
 from tests.servers import DEADLINE_SECONDS, NatsServer
 from tests.services.bots import NOBODY, RUN, Ledger, MakeBot, crash, depositor, ids, payloads, waiting
-from tests.services.desk import kept, recorded
+from tests.services.desk import AT, kept, recorded
 
 
 def test_a_run_is_recorded_from_its_start_to_its_end(
@@ -118,6 +118,16 @@ def test_what_is_not_well_formed_never_enters_the_outbox(make_bot: MakeBot, tmp_
         lambda: bot.buy("QQQ", float("nan"), price="412.10"),
         lambda: bot.deposit("1_000"),
         lambda: bot.deposit(1, at=datetime(2026, 1, 5)),  # noqa: DTZ001 - what is refused
+        lambda: bot.adjust("QQQ", 0, reason="residue"),
+        lambda: bot.adjust("QQQ", -0.0, reason="residue"),
+        lambda: bot.adjust("USD", 1, reason="airdrop"),
+        lambda: bot.adjust("QQQ", 1, cost=-1, reason="airdrop"),
+        lambda: bot.void("", reason="booked twice"),
+        lambda: bot.void("a fact", reason="booked twice"),
+        lambda: bot.statement(cash={"usd": 1}, holdings={}),
+        lambda: bot.statement(cash={"USD": float("nan")}, holdings={}),
+        lambda: bot.statement(cash={}, holdings={"QQQ": True}),
+        lambda: bot.statement(cash={}, holdings={"A B": 1}),
         lambda: bot.run("a run").__enter__(),
         lambda: bot.publish([{"type": "deposit", "amount": "1"}, {"type": "deposit", "amount": 1}]),
     ):
@@ -126,6 +136,53 @@ def test_what_is_not_well_formed_never_enters_the_outbox(make_bot: MakeBot, tmp_
     with pytest.raises(Refused):
         Bot("RSI.Bot", outbox_dir=tmp_path)
     assert waiting(tmp_path / "outbox") == 0
+
+
+def test_what_sets_books_right_is_recorded_as_it_was_given(
+    ledger: Ledger, make_bot: MakeBot, sqlite_database: Database, tmp_path: Path
+) -> None:
+    with ledger(), make_bot() as bot:
+        bot.deposit(1, id="twice")
+        void = bot.void("twice", reason="booked twice")
+        bot.adjust("BTC", 0.1 + 0.2, cost=Decimal("5.10"), currency="EUR", reason="airdrop", at=AT, id="a1")
+        bot.adjust("ETH", quantity="-0.010", reason="residue", id="a2")
+        bot.statement(cash={"USD": -0.1, "EUR": Decimal("1E+2")}, holdings={"^XAU": 3, "QQQ": "1.50"}, at=AT, id="s1")
+    found = {said.pop("id"): said for said in payloads(sqlite_database)}
+    assert list(found) == ["twice", void.id, "a1", "a2", "s1"]
+    moments = [found[id_].pop("at") for id_ in (void.id, "a1", "a2", "s1")]
+    assert (moments[1], moments[3]) == (AT, AT)
+    assert found[void.id] == {"type": "void", "subject": "bots.RSIBot", "target": "twice", "reason": "booked twice"}
+    whole = {"quantity": "0.30000000000000004", "cost": "5.1", "currency": "EUR", "reason": "airdrop"}
+    assert found["a1"] == {"type": "adjustment", "symbol": "BTC", **whole}
+    assert found["a2"] == {"type": "adjustment", "symbol": "ETH", "quantity": "-0.010", "reason": "residue"}
+    assert found["s1"] == {
+        "type": "statement",
+        "subject": "bots.RSIBot",
+        "cash": {"USD": "-0.1", "EUR": "100"},
+        "holdings": {"^XAU": "3", "QQQ": "1.50"},
+    }
+    assert waiting(tmp_path / "outbox") == 0
+
+
+def test_the_moment_of_what_has_none_is_the_clocks(make_bot: MakeBot) -> None:
+    noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    bot = make_bot(nats_url=NOBODY, clock=lambda: noon)
+    said = (bot.void("x", reason="wrong"), bot.adjust("QQQ", 1, reason="gift"), bot.statement(cash={}, holdings={}))
+    assert [fact.event.at for fact in said] == [noon] * 3
+    assert [fact.id for fact in said] == sorted({fact.id for fact in said}), "rising ids"
+
+
+def test_what_a_run_has_booked_and_is_voided_is_not_booked_again_by_its_rerun(
+    ledger: Ledger, make_bot: MakeBot, sqlite_database: Database
+) -> None:
+    with ledger():
+        for _ in range(2):
+            with make_bot() as bot, bot.run(RUN) as run:
+                bought = run.buy("QQQ", "3", price="412.10")
+                bot.void(bought.id, reason="never filled", id="v", at=AT)
+    assert bought.earlier
+    assert ids(sqlite_database) == [bought.id, "v"]
+    assert kept(sqlite_database) == []
 
 
 def test_two_processes_of_one_bot_share_their_outbox(
@@ -158,6 +215,21 @@ def test_a_portfolio_knows_what_was_just_published(ledger: Ledger, make_bot: Mak
             assert portfolio.holdings["QQQ"].quantity == number
         assert portfolio.position == 6
         assert portfolio.base_currency == "USD"
+
+
+def test_a_portfolio_has_what_was_adjusted_and_lacks_what_was_voided(ledger: Ledger, make_bot: MakeBot) -> None:
+    with ledger(), make_bot() as bot:
+        bot.register(opening={"USD": 10_000})
+        bought = bot.buy("QQQ", 1, price=100)
+        bot.adjust("QQQ", "0.5", reason="airdrop")
+        assert bot.portfolio().holdings["QQQ"].quantity == Decimal("1.5")
+        bot.void(bought.id, reason="never filled")
+        bot.statement(cash={"USD": 9_999}, holdings={"QQQ": 0.5})
+        portfolio = bot.portfolio()
+    assert portfolio.holdings["QQQ"].quantity == Decimal("0.5")
+    assert portfolio.cash["USD"] == 10_000, "a statement books nothing"
+    kinds = [flag["kind"] for flag in portfolio.flags if isinstance(flag, dict)]
+    assert [kind for kind in kinds if str(kind).startswith("statement")] == ["statement_cash"]
 
 
 def test_a_portfolio_of_a_bot_that_nobody_knows_is_an_unknown_name(ledger: Ledger, make_bot: MakeBot) -> None:

@@ -1,0 +1,79 @@
+"""Facts read back by who spoke, by identity, by run; and how far the log was known at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ledger.events import Recorded
+from ledger.log import read_head, recorded_of, select_facts
+from ledger.schema import events
+
+_ROWS_A_FETCH = 500
+
+
+def read_subject(
+    session: Session, subject: str, *, through: int, since: datetime | None = None
+) -> tuple[Recorded, ...]:
+    """Every fact of one subject up to a position, in no particular order; perhaps only what happened since a time."""
+    query = select_facts().where(events.c.subject == subject, events.c.position <= through)
+    if since is not None:
+        query = query.where(events.c.at >= since)
+    return tuple(recorded_of(row) for row in session.execute(query))
+
+
+def find_fact(session: Session, subject: str, id_: str) -> Recorded | None:
+    """The fact of this identity, or None where none is recorded."""
+    row = session.execute(select_facts().where(events.c.subject == subject, events.c.id == id_)).one_or_none()
+    return None if row is None else recorded_of(row)
+
+
+def read_run(session: Session, subject: str, run: str) -> tuple[tuple[str, int, str], ...]:
+    """Id, position and payload of the facts whose ids were made from a run key (`<run>.…`), in the order of ids."""
+    query = (
+        select(events.c.id, events.c.position, events.c.payload)
+        .where(events.c.subject == subject, events.c.id >= f"{run}.", events.c.id < f"{run}/")
+        .order_by(events.c.id)
+    )
+    return tuple((id_, position, payload) for id_, position, payload in session.execute(query))
+
+
+def read_kind(
+    session: Session, kind: str, *, type_: str | None = None, after: int = 0, through: int
+) -> Iterator[Recorded]:
+    """The facts of all subjects of one kind (`market`, `actions`, `ops`) between two positions, in no particular order.
+
+    `type_` asks for those of one type only.
+    """
+    query = select_facts().where(
+        events.c.subject >= f"{kind}.",
+        events.c.subject < f"{kind}/",
+        events.c.position > after,
+        events.c.position <= through,
+    )
+    if type_ is not None:
+        query = query.where(events.c.type == type_)
+    for row in session.execute(query.execution_options(yield_per=_ROWS_A_FETCH)):
+        yield recorded_of(row)
+
+
+def subjects(session: Session, kind: str, *, through: int | None = None) -> tuple[str, ...]:
+    """The subjects of one kind that have spoken, sorted."""
+    query = select(events.c.subject).where(events.c.subject >= f"{kind}.", events.c.subject < f"{kind}/").distinct()
+    if through is not None:
+        query = query.where(events.c.position <= through)
+    return tuple(sorted(session.scalars(query)))
+
+
+def position_known_at(session: Session, moment: datetime) -> int:
+    """The last position that was recorded before a moment, 0 where none was; times never fall along the log."""
+    low, high = 0, read_head(session).position
+    while low < high:
+        middle = (low + high + 1) // 2
+        recorded_at = session.scalar(select(events.c.recorded_at).where(events.c.position == middle))
+        assert recorded_at is not None
+        low, high = (middle, high) if recorded_at < moment else (low, middle - 1)
+    return low

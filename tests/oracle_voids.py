@@ -1,0 +1,30 @@
+"""The oracle's voids: which facts count, and which voids void nothing."""
+
+from collections.abc import Sequence
+
+from tests.oracle_facts import Fact, Identity, Row, identity, kind_of
+
+
+def heard(facts: Sequence[Fact]) -> list[Fact]:
+    """The facts that count: as if neither the voids nor what they name had ever been published."""
+    gone = {target(fact) for fact in facts if kind_of(fact) == "void"}
+    return [fact for fact in facts if kind_of(fact) != "void" and identity(fact) not in gone]
+
+
+def target(void: Fact) -> Identity:
+    return (void.message["subject"], void.message["target"])
+
+
+def void_flags(facts: Sequence[Fact]) -> list[Row]:
+    """Of voids whose target is not recorded, or is a void itself."""
+    kinds = {identity(fact): kind_of(fact) for fact in facts}
+    rows: list[Row] = []
+    for fact in facts:
+        if kind_of(fact) != "void" or kinds.get(target(fact), "void") != "void":
+            continue
+        kind = "void_of_void" if target(fact) in kinds else "void_waiting"
+        speaker, _, name = target(fact)[0].partition(".")
+        rows.append(
+            {"kind": kind, "fact": identity(fact), "bot_name": name if speaker == "bots" else None, "symbol": ""}
+        )
+    return rows

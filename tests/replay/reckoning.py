@@ -1,0 +1,134 @@
+"""Money reckoned from messages alone, the naive way, to hold the books against; and every bot's rows from the fold."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from projections.folding import BotRows
+from tests.oracle_facts import Fact, currency_of, kind_of, number, ordered, share, standing
+from tests.oracle_settings import own_facts, settings_of
+from tests.oracle_voids import heard
+from tests.replay.outcome import total
+from tests.replay.ways import Message, folded_rows, recorded
+from tests.strategies import as_facts
+
+Key = tuple[str, str]
+"""Symbol and currency of lots."""
+
+
+def folded(messages: Sequence[Message]) -> dict[str, BotRows]:
+    """The rows, with all their columns, of every bot of whose facts any stands."""
+    return {name: rows for name, rows in folded_rows(recorded(messages))[1].items() if rows.bot is not None}
+
+
+def facts_of(bot: str, messages: Sequence[Message]) -> list[Fact]:
+    """What a bot says and no void names, in order."""
+    return own_facts(bot, heard(as_facts(messages)))
+
+
+def moved_by(bot: str, messages: Sequence[Message]) -> dict[str, Fraction]:
+    """Opening + deposits − withdrawals + sales − purchases − fees − charges + dividends, from the messages alone."""
+    cash: dict[str, Fraction] = {}
+    held: dict[Key, Fraction] = {}
+
+    def move(currency: str, amount: Fraction) -> None:
+        cash[currency] = cash.get(currency, Fraction(0)) + amount
+
+    def hold(symbol: str, currency: str, quantity: Fraction) -> None:
+        held[symbol, currency] = held.get((symbol, currency), Fraction(0)) + quantity
+
+    facts = heard(as_facts(messages))
+    terms = settings_of(bot, facts)
+    for fact in ordered(own_facts(bot, facts) + standing(facts, "split") + standing(facts, "dividend")):
+        said = fact.message
+        match kind_of(fact):
+            case "bot_registered" if fact is terms.registration:
+                for currency, amount in terms.opening.items():
+                    move(currency, amount)
+                for symbol, (quantity, _, currency) in terms.holdings.items():
+                    hold(symbol, currency, quantity)
+            case "deposit":
+                move(currency_of(said), number(said["amount"]))
+            case "withdrawal" | "charge":
+                move(currency_of(said), -number(said["amount"]))
+            case "trade":
+                hold(said["symbol"], currency_of(said), signed(said))
+                move(currency_of(said), -signed(said) * number(said["price"]))
+                move(said.get("fee_currency", currency_of(said)), -number(said.get("fee", "0")))
+            case "adjustment":
+                hold(said["symbol"], currency_of(said), signed(said))
+            case "split":
+                for key in held:
+                    held[key] = share(held[key], said["new"], said["old"]) if key[0] == said["symbol"] else held[key]
+            case "dividend":
+                quantity = sum((q for (symbol, _), q in held.items() if symbol == said["symbol"]), Fraction(0))
+                move(currency_of(said), quantity * number(said["per_share"]))
+    return cash
+
+
+def signed(said: dict[str, Any]) -> Fraction:
+    """The quantity of a trade, negative for a sale, or of an adjustment."""
+    return number(said["quantity"]) * (-1 if said.get("side") == "sell" else 1)
+
+
+def keys(rows: BotRows) -> set[Key]:
+    """What is open, and what was closed."""
+    open_ = {(row.symbol, row.currency) for row in rows.lots.new}
+    return open_ | {(row.symbol, row.currency) for row in rows.matches}
+
+
+def still_open(rows: BotRows, key: Key, name: str) -> Fraction:
+    """The sum of a column over the open lots."""
+    return total([row for row in rows.lots.new if (row.symbol, row.currency) == key], name)
+
+
+def matched(rows: BotRows, key: Key, name: str) -> Fraction:
+    """The sum of a column over what was closed."""
+    return total([row for row in rows.matches if (row.symbol, row.currency) == key], name)
+
+
+def spent_by_fills(bot: str, messages: Sequence[Message], key: Key) -> Fraction:
+    """What trades cost, fees of their currency in, sales negative; what was there at the opening; no adjustment."""
+    spent = Fraction(0)
+    for symbol, (_, cost, currency) in settings_of(bot, heard(as_facts(messages))).holdings.items():
+        spent += cost if (symbol, currency) == key else 0
+    for fact in facts_of(bot, messages):
+        said = fact.message
+        if kind_of(fact) == "trade" and (said["symbol"], currency_of(said)) == key:
+            in_its_currency = said.get("fee_currency", currency_of(said)) == currency_of(said)
+            fee = number(said.get("fee", "0")) if in_its_currency else Fraction(0)
+            spent += signed(said) * number(said["price"]) + fee
+    return spent
+
+
+def came_in(bot: str, messages: Sequence[Message], key: Key) -> Fraction:
+    """What purchases, the opening and adjustments brought into the lots of a bot that is never short."""
+    sales_aside = [said for said in messages if said[1].get("side") != "sell"]
+    brought = [
+        number(fact.message.get("cost", "0"))
+        for fact in facts_of(bot, messages)
+        if kind_of(fact) == "adjustment"
+        and signed(fact.message) > 0
+        and (fact.message["symbol"], currency_of(fact.message)) == key
+    ]
+    return spent_by_fills(bot, sales_aside, key) + sum(brought, Fraction(0))
+
+
+def changed_by_adjustments(bot: str, messages: Sequence[Message], rows: BotRows, key: Key) -> Fraction:
+    """By how much adjustments changed what the lots cost, signed as lots: what they opened less what they closed."""
+    positions = {(fact.subject, fact.event.id): fact.position for fact in recorded(messages)}
+    changed = Fraction(0)
+    for fact in facts_of(bot, messages):
+        said = fact.message
+        if kind_of(fact) != "adjustment" or (said["symbol"], currency_of(said)) != key:
+            continue
+        sign = 1 if signed(said) > 0 else -1
+        closed = [row for row in rows.matches if row.closed_by == positions[fact.subject, said["id"]]]
+        left = number(said.get("cost", "0"))
+        for row in closed:
+            # What a piece takes of the stated cost is lost, and it leaves at its own: a long one's is above zero.
+            left -= share(number(said.get("cost", "0")), Fraction(row.quantity), abs(signed(said)))
+            changed += sign * Fraction(row.cost)
+        if total(closed, "quantity") != abs(signed(said)):
+            changed += sign * left
+    return changed
