@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import decimal
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from typing import TypeVar
 
+Result = TypeVar("Result")
 DIGITS = 300
 SHARE_PLACES = 30
 AMOUNT_PATTERN = r"^-?(0|[1-9][0-9]{0,19})(\.[0-9]{1,30})?$"
@@ -106,3 +108,13 @@ def canonical(amount: Decimal) -> Decimal:
 def normal(amount: Decimal) -> Decimal:
     """The same amount without trailing zeros, perhaps with an exponent: as drivers take it."""
     return _WIDE.normalize(amount)
+
+
+def exactly(compute: Callable[[], Result]) -> Result:
+    """What a computation gives in exact arithmetic; where it has no exact result, rounded to 300 digits."""
+    try:
+        with exact():
+            return compute()
+    except decimal.Inexact:
+        with rounded():
+            return compute()

@@ -28,6 +28,8 @@ COMMANDS = {
     "trades": ("reading:trades", "A bot's trades, with the profit of each."),
     "runs": ("reading:runs", "A bot's runs, and how they ended."),
     "worth": ("reading:worth", "A bot's worth, day by day."),
+    "pnl": ("profit:pnl", "What a bot made, by symbol, period or run."),
+    "explain": ("profit:explain_command", "Every fact that makes a number, with its lots."),
     "events": ("events:events", "The facts in the log."),
     "rebuild": ("rebuild:rebuild", "Make the books anew from the log, or compare them with it."),
     "verify": ("verify:verify", "Prove that the log is what was written."),

@@ -1,0 +1,160 @@
+"""Pure: every fact that makes a bot's profit with a symbol, or in a run, with the lots that it opened and closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ledger.amounts import ZERO, exactly
+from ledger.events import AdjustmentMade, BotRegistered, CostBasis, Event, Recorded, TradeExecuted
+from ledger.market_events import DividendDeclared, SharesSplit
+from projections.book import Book
+from projections.rows import MatchRow
+from projections.steps import Step, steps
+
+
+@dataclass(slots=True)
+class Opened:
+    """A lot that a fact opened, and what became of it: what closed it, and what is still open of it."""
+
+    symbol: str
+    currency: str
+    quantity: Decimal
+    cost: Decimal
+    closed: list[MatchRow] = field(default_factory=list)
+    still_open: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class Explained:
+    """One fact and what it did: lots opened and closed, cash paid or received; then what is held and what it cost.
+
+    Units: `realised`, `dividend` and `fee` in `currency`, `fee` in its own; `held` in units of the symbol after the
+    fact, `cost` of the lots still open by currency.
+    """
+
+    fact: Recorded
+    symbol: str
+    currency: str
+    realised: Decimal
+    dividend: Decimal
+    closed: list[MatchRow]
+    opened: Opened | None
+    held: Decimal
+    cost: dict[str, Decimal]
+
+
+def explain(
+    name: str,
+    facts: Sequence[Recorded],
+    *,
+    symbol: str | None = None,
+    run: str | None = None,
+    cost_basis: CostBasis | None = None,
+) -> list[Explained]:
+    """The facts that make the numbers of a symbol, or of a run's trades, in the total order.
+
+    Shape: `facts` stand, are in the total order, and hold the splits and dividends.
+    """
+    return exactly(lambda: _explained(name, facts, symbol, run, cost_basis))
+
+
+def _explained(
+    name: str, facts: Sequence[Recorded], symbol: str | None, run: str | None, cost_basis: CostBasis | None
+) -> list[Explained]:
+    found: list[Explained] = []
+    by_position: dict[tuple[int, str], Opened] = {}
+    book: Book | None = None
+    for step in steps(name, facts, cost_basis):
+        book = step.book
+        for match in step.entries.matches:
+            opened = by_position.get((match.opened_by, match.symbol))
+            if opened is not None:
+                opened.closed.append(match)
+        for told in _told(step):
+            if told.opened is not None:
+                by_position[told.fact.position, told.symbol] = told.opened
+            if _is_wanted(told, symbol, run):
+                found.append(told)
+    if book is not None:
+        _note_open(book, by_position)
+    return found
+
+
+def _is_wanted(told: Explained, symbol: str | None, run: str | None) -> bool:
+    event = told.fact.event
+    if run is not None and (not isinstance(event, TradeExecuted) or event.run != run):
+        return False
+    return symbol is None or told.symbol == symbol
+
+
+def _told(step: Step) -> Iterable[Explained]:
+    """What a step did, for each symbol that it is about."""
+    event = step.fact.event
+    match event:
+        case TradeExecuted() | AdjustmentMade():
+            signed = _signed(event)
+            yield _one(step, event.symbol, event.currency, _opened(step, event.symbol, event.currency, signed))
+        case BotRegistered() if step.fact is step.book.registration:
+            for symbol, holding in (event.holdings or {}).items():
+                opened = Opened(symbol, holding.currency, holding.quantity, holding.cost)
+                yield _one(step, symbol, holding.currency, opened)
+        case SharesSplit() if any(key[0] == event.symbol and lots for key, lots in step.book.lots.items()):
+            yield _one(step, event.symbol, "", None)
+        case DividendDeclared() if step.entries.movements:
+            yield _one(step, event.symbol, event.currency, None)
+
+
+def _one(step: Step, symbol: str, currency: str, opened: Opened | None) -> Explained:
+    book = step.book
+    cost = {
+        key[1]: sum((lot.cost for lot in lots), ZERO) for key, lots in book.lots.items() if key[0] == symbol and lots
+    }
+    matches = [match for match in step.entries.matches if match.symbol == symbol]
+    dividends = [move.amount for move in step.entries.movements if move.kind == "dividend"]
+    realised = sum((match.profit for match in matches), ZERO)
+    held = book.holdings.get(symbol, ZERO)
+    return Explained(step.fact, symbol, currency, realised, sum(dividends, ZERO), matches, opened, held, cost)
+
+
+def _opened(step: Step, symbol: str, currency: str, signed: Decimal) -> Opened | None:
+    """What a fill opened: what it did not close."""
+    quantity = signed - sum((_closed(match, signed) for match in step.entries.matches), ZERO)
+    if not quantity:
+        return None
+    lots = [lot for lot in step.book.lots.get((symbol, currency), ()) if lot.opened_by == step.fact.position]
+    if lots:
+        return Opened(symbol, currency, quantity, lots[-1].cost)
+    return Opened(symbol, currency, quantity, _pooled(step, quantity))
+
+
+def _pooled(step: Step, quantity: Decimal) -> Decimal:
+    """What went into a pool (average cost): the fill's own price and fee."""
+    event: Event = step.fact.event
+    match event:
+        case TradeExecuted():
+            fee = event.fee if event.fee_currency in (None, event.currency) else ZERO
+            return quantity * event.price + fee
+        case AdjustmentMade():
+            return ZERO if event.cost is None else event.cost if quantity > 0 else -event.cost
+        case _:
+            raise AssertionError(event)
+
+
+def _signed(event: TradeExecuted | AdjustmentMade) -> Decimal:
+    if isinstance(event, AdjustmentMade):
+        return event.quantity
+    return event.quantity if event.side == "buy" else -event.quantity
+
+
+def _closed(match: MatchRow, signed: Decimal) -> Decimal:
+    return match.quantity if signed > 0 else -match.quantity
+
+
+def _note_open(book: Book, opened: dict[tuple[int, str], Opened]) -> None:
+    for (symbol, _), lots in book.lots.items():
+        for lot in lots:
+            found = opened.get((lot.opened_by, symbol))
+            if found is not None:
+                found.still_open += lot.quantity
