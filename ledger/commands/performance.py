@@ -17,7 +17,7 @@ from ledger.commands.output import say, show
 from ledger.commands.points import Times, reading_history, with_times
 from ledger.errors import UnknownName
 from ledger.settings import Settings
-from projections.history import History
+from projections.history import History, View
 from projections.returns import Performance, WorthDay, combined, performance
 from projections.series import converted, fleets, of_symbol, of_worth
 from projections.telling import Json, plain_value
@@ -95,9 +95,8 @@ def performance_command(
         series = list(_series(past, bot, mixed=mixed, currency=currency))
         if against is not None:
             series += [_symbol(past, against, found) for found in series]
-    told = [
-        (found, performance(found.days, periods=int(periods), risk_free=risk_free / int(periods))) for found in series
-    ]
+    a_year = int(periods)
+    told = [(found, performance(found.days, periods=a_year, risk_free=risk_free / a_year)) for found in series]
     if as_json:
         show((_fields(*one) for one in told), (), as_json=True, nothing="")
         return
@@ -118,23 +117,20 @@ def _series(past: History, bot: str | None, *, mixed: bool, currency: str | None
                 f"the {mode} bots count in {', '.join(sorted(bases))}: say in which the fleet is told, by --currency"
             )
         told_in = currency or next(iter(bases))
-        found = [
-            _in(past, name, of_worth(views[name].rows.worth), views[name].bot.base_currency, told_in)
-            for name in members
-        ]
+        found = [_in(past, views[name], told_in) for name in members]
         days = combined([days for days in found if days]) if bot is None else found[0]
         if not days:
             raise UnknownName(f"{bot or f'the {mode} fleet'} has no day with a worth yet")
         yield _Series(bot or f"fleet ({mode})", told_in, tuple(days), "bot" if bot else "fleet")
 
 
-def _in(past: History, name: str, days: list[WorthDay], base: str, currency: str) -> list[WorthDay]:
-    found, without = converted(days, past.commons.market, base=base, currency=currency)
+def _in(past: History, view: View, currency: str) -> list[WorthDay]:
+    """A bot's series in a currency; that days are left out is said."""
+    base = view.bot.base_currency
+    found, without = converted(of_worth(view.rows.worth), past.commons.market, base=base, currency=currency)
     if without:
-        first = date.fromordinal(without[0])
-        say(
-            f"botledger: {name} has {len(without)} days without a rate of {base} in {currency}, from {first} on: left out"
-        )
+        since = f"{base} in {currency}, from {date.fromordinal(without[0])} on"
+        say(f"botledger: {view.name} has {len(without)} days without a rate of {since}: they are left out")
     return found
 
 
@@ -162,10 +158,8 @@ def _fields(found: _Series, figures: Performance) -> Json:
 
 def _show(told: list[tuple[_Series, Performance]]) -> None:
     """A column for each series, a row for each figure."""
-    columns = [
-        Column("figure", ""),
-        *(Column(str(place), found.name, "number") for place, (found, _) in enumerate(told)),
-    ]
+    names = [found.name for found, _ in told]
+    columns = [Column("figure", ""), *(Column(str(place), name) for place, name in enumerate(names))]
     shown = [_shown(*one) for one in told]
     rows: list[dict[str, Any]] = [
         {"figure": name.replace("_", " "), **{str(place): cells[name] for place, cells in enumerate(shown)}}
