@@ -52,7 +52,8 @@ class Profit:
     @property
     def profit(self) -> Decimal:
         """All that was made, flows aside."""
-        return self.realised + self.unrealised + self.dividends - self.charges - self.fees_apart + self.adjustments
+        gained = (self.realised, self.unrealised, self.dividends, self.adjustments)
+        return exactly(lambda: sum(gained, ZERO) - self.charges - self.fees_apart)
 
     @property
     def is_empty(self) -> bool:

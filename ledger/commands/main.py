@@ -29,6 +29,7 @@ COMMANDS = {
     "runs": ("reading:runs", "A bot's runs, and how they ended."),
     "worth": ("reading:worth", "A bot's worth, day by day."),
     "pnl": ("profit:pnl", "What a bot made, by symbol, period or run."),
+    "diff": ("diff:diff", "What made a bot's worth change between two points."),
     "performance": ("performance:performance_command", "Returns and risk of a bot, or of the fleet as a whole."),
     "explain": ("profit:explain_command", "Every fact that makes a number, with its lots."),
     "events": ("events:events", "The facts in the log."),

@@ -1,0 +1,108 @@
+"""Pure: what made a bot's worth, part by part, so that the change between two points can be told without remainder.
+
+Every part is a sum over the facts that count at a point, each amount at the rate of its day; `price` is all that is
+left of the worth, which is what prices and rates have done with what was held. So the change of each part between
+two times is the sum of its changes in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ledger.amounts import ONE, ZERO, exactly
+from ledger.events import AdjustmentMade, CostBasis, Recorded, TradeExecuted
+from projections.market import Market
+from projections.rows import BotRow, WorthRow
+from projections.steps import Step, steps
+
+PARTS = ("flows", "price", "trades", "fees", "dividends", "charges", "adjustments")
+_OF_MOVEMENT = {"fee": "fees", "dividend": "dividends", "charge": "charges"}
+
+
+@dataclass(slots=True)
+class Attribution:
+    """A bot's worth at a point and the parts that make it.
+
+    Units: the base currency. `trades` is profit realised before fees. Shape: `facts` names the facts of each part
+    by position; the parts add up to the worth.
+    """
+
+    worth: Decimal = ZERO
+    parts: dict[str, Decimal] = field(default_factory=lambda: dict.fromkeys(PARTS, ZERO))
+    facts: dict[str, dict[int, Decimal]] = field(default_factory=lambda: {part: {} for part in PARTS})
+
+
+def attribute(
+    bot: BotRow, worth: Sequence[WorthRow], facts: Sequence[Recorded], market: Market, cost_basis: CostBasis | None
+) -> Attribution:
+    """The parts of a bot's worth.
+
+    Shape: `facts` stand, are in the total order, and hold the splits and dividends.
+    """
+    return exactly(lambda: _attributed(bot, worth, facts, market, cost_basis))
+
+
+def without_fees(fact: Recorded) -> Recorded:
+    """The same fact as if its trade had been free."""
+    event = fact.event
+    if not isinstance(event, TradeExecuted) or not event.fee:
+        return fact
+    free = event.model_copy(update={"fee": ZERO})
+    return Recorded(fact.position, fact.subject, free, fact.recorded_at)
+
+
+def _attributed(
+    bot: BotRow, worth: Sequence[WorthRow], facts: Sequence[Recorded], market: Market, cost_basis: CostBasis | None
+) -> Attribution:
+    found = Attribution(bot.worth)
+    tell = _Teller(found, market, bot.base_currency)
+    for step in steps(bot.name, facts, cost_basis):
+        for movement in step.entries.movements:
+            part = _OF_MOVEMENT.get(movement.kind)
+            if part is not None:
+                tell.add(part, step.fact, movement.currency, movement.amount)
+            elif movement.kind not in ("purchase", "sale"):
+                found.facts["flows"][step.fact.position] = movement.amount
+        _tell_adjustment(tell, step)
+    for step in steps(bot.name, [without_fees(fact) for fact in facts], cost_basis):
+        for match in step.entries.matches:
+            tell.add("trades", step.fact, match.currency, match.profit)
+    found.parts["flows"] = sum((row.net_flow for row in worth), ZERO)
+    found.parts["price"] = bot.worth - sum((found.parts[part] for part in PARTS if part != "price"), ZERO)
+    return found
+
+
+def _tell_adjustment(tell: _Teller, step: Step) -> None:
+    """What came or went without a trade: at cost, but where it is a flow."""
+    event = step.fact.event
+    if not isinstance(event, AdjustmentMade):
+        return
+    if event.cost is not None:
+        tell.found.facts["flows"][step.fact.position] = event.cost if event.quantity > 0 else -event.cost
+        return
+    left = sum((match.cost if event.quantity < 0 else -match.proceeds for match in step.entries.matches), ZERO)
+    tell.add("adjustments", step.fact, event.currency, -left)
+
+
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    """Adds amounts to parts, each at the rate of its day; what has no rate then is left to `price`."""
+
+    found: Attribution
+    market: Market
+    base: str
+
+    def add(self, part: str, fact: Recorded, currency: str, amount: Decimal) -> None:
+        if not amount:
+            return
+        rate = ONE
+        if currency != self.base:
+            known = self.market.rate(currency, self.base, fact.event.at.toordinal())
+            if known is None:
+                return
+            rate = known.amount
+        facts = self.found.facts[part]
+        facts[fact.position] = facts.get(fact.position, ZERO) + amount * rate
+        self.found.parts[part] += amount * rate
