@@ -55,6 +55,7 @@ class Kept:
     before_newest: Carry = field(default_factory=Carry)
     written: Written = field(default_factory=Written)
     voided: set[Identity] = field(default_factory=set)
+    void_flags: list[FlagRow] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -163,6 +164,7 @@ def fold_from(
         kept.book, carry = read_snapshot(kept.book.name, snapshot.book, kept.book.registration)
         kept.before_change = kept.before_newest = carry
         kept.facts = kept.snapshot_at = snapshot.facts
+        kept.book.entries.flags.extend(kept.void_flags)
         return _advance(kept, facts, late, market, from_day=from_day, replaces=True)
 
 
@@ -191,7 +193,8 @@ def _fold(
     if before is not None:
         standing = [fact for fact in standing if fact.event.at < before]
         flags = [flag for flag in flags if flag.at < before]
-    kept = Kept(Book(bot, registration=first_registration(standing), method=cost_basis), voided=voided(facts))
+    book = Book(bot, registration=first_registration(standing), method=cost_basis)
+    kept = Kept(book, voided=voided(facts), void_flags=flags)
     kept.book.entries.flags.extend(flags)
     return kept, _advance(kept, standing, standing, market, from_day=from_day, replaces=True)
 
