@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import count
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from ledger.events import Recorded
+from ledger.events import FactVoided, Recorded
+from ledger.ids import successor_id
 from ledger.log import read_head, recorded_of, select_facts
 from ledger.schema import events
 
@@ -25,10 +27,49 @@ def read_subject(
     return tuple(recorded_of(row) for row in session.execute(query))
 
 
+def read_between(
+    session: Session, subject: str, *, through: int, since: datetime, before: datetime
+) -> tuple[Recorded, ...]:
+    """The facts of one subject that happened between two times, and all its voids, in no particular order."""
+    happened = (events.c.at >= since) & (events.c.at < before)
+    query = select_facts().where(
+        events.c.subject == subject, events.c.position <= through, happened | (events.c.type == "void")
+    )
+    return tuple(recorded_of(row) for row in session.execute(query))
+
+
+def read_at(session: Session, position: int) -> Recorded:
+    """The fact at a position that the log has."""
+    return recorded_of(session.execute(select_facts().where(events.c.position == position)).one())
+
+
 def find_fact(session: Session, subject: str, id_: str) -> Recorded | None:
     """The fact of this identity, or None where none is recorded."""
     row = session.execute(select_facts().where(events.c.subject == subject, events.c.id == id_)).one_or_none()
     return None if row is None else recorded_of(row)
+
+
+def find_voids(session: Session, subject: str, target: str) -> tuple[Recorded, ...]:
+    """The voids that name this fact, its own speaker's and operators', oldest first."""
+    by_operators = and_(events.c.subject >= "ops.", events.c.subject < "ops/")
+    query = (
+        select_facts()
+        .where(events.c.type == "void", or_(events.c.subject == subject, by_operators))
+        .order_by(events.c.position)
+    )
+    facts = (recorded_of(row) for row in session.execute(query.execution_options(yield_per=_ROWS_A_FETCH)))
+    return tuple(fact for fact in facts if _names(fact, subject, target))
+
+
+def find_successors(session: Session, subject: str, id_: str) -> tuple[Recorded, ...]:
+    """The facts under `<id>.2`, `<id>.3` and so on, up to the first id that nobody has used."""
+    found: list[Recorded] = []
+    for number in count(2):
+        fact = find_fact(session, subject, successor_id(id_, number))
+        if fact is None:
+            break
+        found.append(fact)
+    return tuple(found)
 
 
 def read_run(session: Session, subject: str, run: str) -> tuple[tuple[str, int, str], ...]:
@@ -77,3 +118,8 @@ def position_known_at(session: Session, moment: datetime) -> int:
         assert recorded_at is not None
         low, high = (middle, high) if recorded_at < moment else (low, middle - 1)
     return low
+
+
+def _names(fact: Recorded, subject: str, target: str) -> bool:
+    event = fact.event
+    return isinstance(event, FactVoided) and (event.subject, event.target) == (subject, target)

@@ -65,10 +65,10 @@ def _attributed(
                 tell.add(part, step.fact, movement.currency, movement.amount)
             elif movement.kind not in ("purchase", "sale"):
                 found.facts["flows"][step.fact.position] = movement.amount
-        _tell_adjustment(tell, step)
     for step in steps(bot.name, [without_fees(fact) for fact in facts], cost_basis):
         for match in step.entries.matches:
             tell.add("trades", step.fact, match.currency, match.profit)
+        _tell_adjustment(tell, step)
     found.parts["flows"] = sum((row.net_flow for row in worth), ZERO)
     found.parts["price"] = bot.worth - sum((found.parts[part] for part in PARTS if part != "price"), ZERO)
     return found

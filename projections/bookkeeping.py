@@ -21,7 +21,7 @@ from ledger.events import (
 )
 from ledger.market_events import BarsPublished, DividendDeclared, SharesSplit
 from projections.book import Book, BookDay, Flow, OwnPrice, Seen
-from projections.lots import Fill, Lot, LotMatch, add_lot, apply_fill, apply_split
+from projections.lots import Fill, LotMatch, apply_fill, apply_split
 from projections.rows import FlagRow, MatchRow, MovementRow, TradeRow
 from projections.statements import compare_statement
 
@@ -119,9 +119,9 @@ def _register(book: Book, fact: Recorded, event: BotRegistered) -> None:
             _move(book, fact, "opening", currency, amount)
     for symbol, holding in (event.holdings or {}).items():
         _touch(book, event.at)
-        lots = book.lots.setdefault((symbol, holding.currency), [])
-        add_lot(lots, Lot(fact.position, event.at, holding.quantity, holding.cost), book.cost_basis)
-        book.holdings[symbol] = book.holdings.get(symbol, ZERO) + holding.quantity
+        # Trades may have come before it: what they had sold short is covered at cost, as by an adjustment.
+        fill = Fill(fact.position, event.at, holding.quantity, ZERO, holding.cost)
+        _fill(book, fact, symbol, holding.currency, fill, at_cost=True)
         _flow(book, Flow(symbol, holding.quantity, event.at, is_cash=False))
 
 

@@ -16,12 +16,16 @@ from projections.steps import Step, steps
 
 @dataclass(slots=True)
 class Opened:
-    """A lot that a fact opened, and what became of it: what closed it, and what is still open of it."""
+    """A lot that a fact opened, and what became of it: what closed it, and what is still open of it.
+
+    `pool` is the position of the fact whose pool it went into (average cost); what became of it is told there.
+    """
 
     symbol: str
     currency: str
     quantity: Decimal
     cost: Decimal
+    pool: int | None = None
     closed: list[MatchRow] = field(default_factory=list)
     still_open: Decimal = ZERO
 
@@ -98,7 +102,7 @@ def _told(step: Step) -> Iterable[Explained]:
             yield _one(step, event.symbol, event.currency, _opened(step, event.symbol, event.currency, signed))
         case BotRegistered() if step.fact is step.book.registration:
             for symbol, holding in (event.holdings or {}).items():
-                opened = Opened(symbol, holding.currency, holding.quantity, holding.cost)
+                opened = _opened(step, symbol, holding.currency, holding.quantity)
                 yield _one(step, symbol, holding.currency, opened)
         case SharesSplit() if any(key[0] == event.symbol and lots for key, lots in step.book.lots.items()):
             yield _one(step, event.symbol, "", None)
@@ -120,24 +124,27 @@ def _one(step: Step, symbol: str, currency: str, opened: Opened | None) -> Expla
 
 def _opened(step: Step, symbol: str, currency: str, signed: Decimal) -> Opened | None:
     """What a fill opened: what it did not close."""
-    quantity = signed - sum((_closed(match, signed) for match in step.entries.matches), ZERO)
+    matches = [match for match in step.entries.matches if match.symbol == symbol]
+    quantity = signed - sum((_closed(match, signed) for match in matches), ZERO)
     if not quantity:
         return None
-    lots = [lot for lot in step.book.lots.get((symbol, currency), ()) if lot.opened_by == step.fact.position]
-    if lots:
+    lots = step.book.lots[symbol, currency]
+    if lots[-1].opened_by == step.fact.position:
         return Opened(symbol, currency, quantity, lots[-1].cost)
-    return Opened(symbol, currency, quantity, _pooled(step, quantity))
+    return Opened(symbol, currency, quantity, _pooled(step, symbol), pool=lots[-1].opened_by)
 
 
-def _pooled(step: Step, quantity: Decimal) -> Decimal:
-    """What went into a pool (average cost): the fill's own price and fee."""
+def _pooled(step: Step, symbol: str) -> Decimal:
+    """What went into a pool (average cost), which is the whole of a fill: its price and fee, or its stated cost."""
     event: Event = step.fact.event
     match event:
         case TradeExecuted():
             fee = event.fee if event.fee_currency in (None, event.currency) else ZERO
-            return quantity * event.price + fee
+            return _signed(event) * event.price + fee
         case AdjustmentMade():
-            return ZERO if event.cost is None else event.cost if quantity > 0 else -event.cost
+            return ZERO if event.cost is None else event.cost if event.quantity > 0 else -event.cost
+        case BotRegistered() if event.holdings is not None:
+            return event.holdings[symbol].cost
         case _:
             raise AssertionError(event)
 

@@ -5,7 +5,7 @@ Nothing is stored. The same fold as that of the tables runs over the facts that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ from ledger.events import CostBasis, FactVoided, Recorded
 from ledger.fields import format_time
 from ledger.log import read_head
 from ledger.reading import position_known_at
+from projections.altering import Transform
 from projections.commons import BOTS, Commons
 from projections.folding import BotRows, fold, traded
 from projections.market import Market
@@ -27,9 +28,6 @@ from projections.rows import BotRow
 from projections.sources import bot_facts, bot_subjects, common_facts, load_voids
 from projections.telling import FLAGS_TOLD, Json, glance_of, plain_fields, portfolio_of
 from projections.voids import standing_facts
-
-Transform = Callable[[Recorded], Recorded | None]
-"""What somebody supposes of a fact: another one in its place, or none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,11 +73,6 @@ def apply_fill(lots: list[Lot], fill: Fill, method: CostBasis, *, at_cost: bool 
     return matches
 
 
-def add_lot(lots: list[Lot], lot: Lot, method: CostBasis) -> None:
-    """A lot that came without a trade; changes `lots`."""
-    _open(lots, lot, method)
-
-
 def apply_split(lots: list[Lot], *, new: int, old: int) -> None:
     """`new` units for `old` ones at the same cost; changes `lots`.
 

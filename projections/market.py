@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ledger.amounts import ONE, product, share
 from ledger.events import OrderKey, Recorded
 from ledger.fields import interval_length
-from ledger.market_events import Bar, BarsPublished, DividendDeclared, SharesSplit
+from ledger.market_events import BarsPublished, DividendDeclared, SharesSplit
 from projections.days import DAY, bar_end, end_of, ending_day
 from projections.disputes import ActionKey, Dispute, action_key, dispute
 from projections.points import Moment
@@ -53,6 +53,18 @@ class Rate(NamedTuple):
     amount: Decimal
     at: datetime
     day: int
+
+
+class Told(NamedTuple):
+    """The close of one bar, as one fact tells it."""
+
+    symbol: str
+    currency: str
+    start: datetime
+    length: timedelta
+    amount: Decimal
+    adjusted_through: datetime | None
+    order: OrderKey
 
 
 class _Close(NamedTuple):
@@ -99,12 +111,22 @@ class Market:
         length = interval_length(event.interval)
         if length is None or length > DAY:
             return None
-        changed = [day for bar in event.bars if (day := self._stand(fact.order, event, bar, length)) is not None]
+        told = (
+            Told(event.symbol, event.currency, bar.start, length, bar.close, event.adjusted_through, fact.order)
+            for bar in event.bars
+        )
+        changed = [day for close in told if (day := self._stand(close)) is not None]
         if not changed:
             return None
         self._currencies.setdefault(event.symbol, set()).add(event.currency)
         self._forget(event.symbol)
         return Effect(event.symbol, min(changed), is_action=False)
+
+    def record_close(self, told: Told) -> None:
+        """Take in the close of one bar of at most a day."""
+        if self._stand(told) is not None:
+            self._currencies.setdefault(told.symbol, set()).add(told.currency)
+            self._forget(told.symbol)
 
     def record_action(self, fact: Recorded, event: SharesSplit | DividendDeclared) -> tuple[Effect, Dispute]:
         """Take in a split or dividend; of several reports of one, the last in the total order stands."""
@@ -235,24 +257,25 @@ class Market:
         place = bisect_right(days, day) if days else 0
         return self._closes[symbol][days[place - 1]] if days and place else None
 
-    def _stand(self, order: OrderKey, event: BarsPublished, bar: Bar, length: timedelta) -> int | None:
+    def _stand(self, told: Told) -> int | None:
         """The day whose close this bar becomes, or None where another one stands.
 
         Revisions only replace a bar by one that ends at the same moment, so the greatest of all versions
         ever seen is enough, and no bar has to be kept.
         """
-        end = bar_end(bar.start, length)
+        symbol, currency, start, length, amount, adjusted_through, order = told
+        end = bar_end(start, length)
         if self._as_of is not None and end > self._as_of.bars_by:
             return None
         day = ending_day(end)
-        unit_time = max(bar.start, event.adjusted_through or bar.start)
-        close = _Close(end, length, order, bar.close, event.currency, unit_time)
-        closes = self._closes.setdefault(event.symbol, {})
+        unit_time = start if adjusted_through is None else max(start, adjusted_through)
+        close = _Close(end, length, order, amount, currency, unit_time)
+        closes = self._closes.setdefault(symbol, {})
         standing = closes.get(day)
         if standing is not None and standing[:3] >= close[:3]:
             return None
         if standing is None:
-            insort(self._days.setdefault(event.symbol, []), day)
+            insort(self._days.setdefault(symbol, []), day)
         closes[day] = close
         return day
 

@@ -8,7 +8,7 @@ trade are in the cost of lots, so in realised and unrealised already; `fees` tel
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
 from decimal import Decimal
@@ -17,12 +17,13 @@ from typing import Literal
 from ledger.amounts import ZERO, exactly
 from ledger.events import AdjustmentMade, BotRegistered, ChargeApplied, CostBasis, Event, Recorded, TradeExecuted
 from ledger.market_events import DividendDeclared
-from projections.book import Book, Entries, first_registration
+from projections.book import Book, Entries, LotKey, first_registration
 from projections.bookkeeping import apply
+from projections.folding import traded
 from projections.market import Market
 from projections.rows import MovementRow
 from projections.standing import NEWEST
-from projections.worth import mark
+from projections.worth import mark, pairs
 
 By = Literal["symbol", "day", "month", "year", "run"]
 Key = tuple[str, str]
@@ -79,16 +80,13 @@ def profits(
     market: Market,
     question: Question,
     *,
-    days: Sequence[int] = (),
     cost_basis: CostBasis | None = None,
 ) -> list[Profit]:
     """What a bot made, row by row.
 
-    Shape: `facts` stand, are in the total order, and hold the splits and dividends; `days` are those on which the
-    worth changed, for rows by a period.
-    Sorted by key and currency.
+    Shape: `facts` stand, are in the total order, and hold the splits and dividends. Sorted by key and currency.
     """
-    return exactly(lambda: _Account(name, market, question, cost_basis).told(facts, days))
+    return exactly(lambda: _Account(name, market, question, cost_basis).told(facts))
 
 
 class _Account:
@@ -104,9 +102,9 @@ class _Account:
         self._runs: dict[int, str] = {}
         self._periods: deque[tuple[str, int]] = deque()
 
-    def told(self, facts: Sequence[Recorded], days: Iterable[int]) -> list[Profit]:
+    def told(self, facts: Sequence[Recorded]) -> list[Profit]:
         since, until = self._question.since or 1, self._question.until or NEWEST
-        self._periods = self._ends({*days, *(fact.event.at.toordinal() for fact in facts)}, since, until)
+        self._periods = self._ends(facts, since, until)
         book = Book(self._name, registration=first_registration(facts), method=self._cost_basis)
         for fact in facts:
             day = fact.event.at.toordinal()
@@ -114,22 +112,25 @@ class _Account:
                 break
             if day >= since:
                 self._reach(book, day)
-            before = _cost(book, fact.event)
+            before = _costs(book, fact.event)
             apply(book, fact)
             entries, book.entries = book.entries, Entries()
             book.days.clear()
             if isinstance(fact.event, TradeExecuted | ChargeApplied):
                 self._runs[fact.position] = fact.event.run or ""
             if day >= since:
-                self._enter(fact, entries, book, _cost(book, fact.event) - before)
+                self._enter(fact, entries, book, before)
         self._reach(book, until + 1)
         found = [row for row in self._rows.values() if not row.is_empty]
         return sorted(found, key=lambda row: (row.key, row.currency))
 
-    def _ends(self, days: Iterable[int], since: int, until: int) -> deque[tuple[str, int]]:
-        """The periods, each with its last day."""
+    def _ends(self, facts: Sequence[Recorded], since: int, until: int) -> deque[tuple[str, int]]:
+        """The periods, each with the last day on which anything happened or a price came in."""
         if self._question.by in ("symbol", "run"):
             return deque([("", until)])
+        days = {fact.event.at.toordinal() for fact in facts}
+        for name in _priced_by(facts, self._market):
+            days.update(self._market.price_days(name, start=since, end=until + 1))
         found = {_period(self._question.by, day): day for day in sorted(days) if since <= day <= until}
         return deque(found.items())
 
@@ -170,20 +171,19 @@ class _Account:
             case _:
                 return ""
 
-    def _enter(self, fact: Recorded, entries: Entries, book: Book, cost_change: Decimal) -> None:
-        """What a fact realised, paid, received and cost."""
+    def _enter(self, fact: Recorded, entries: Entries, book: Book, costs: Mapping[LotKey, Decimal]) -> None:
+        """What a fact realised, paid, received and cost; `costs` are those of `_costs` before it."""
         event = fact.event
         symbol = event.symbol if isinstance(event, TradeExecuted | AdjustmentMade | DividendDeclared) else ""
         key = self._label(symbol, self._runs.get(fact.position, ""))
         if self._question.by not in ("symbol", "run"):
             key = _period(self._question.by, event.at.toordinal())
-        if isinstance(event, AdjustmentMade):
-            row = self._row(key, event.currency)
-            row.flows += ZERO if event.cost is None else cost_change
-            row.adjustments += cost_change if event.cost is None else ZERO
-        if isinstance(event, BotRegistered) and fact is book.registration:
-            for held, holding in (event.holdings or {}).items():
-                self._row(self._label(held, "") or key, holding.currency).flows += holding.cost
+        for (held, currency), cost in _costs(book, event).items():
+            row = self._row(self._label(held, "") or key, currency)
+            if isinstance(event, AdjustmentMade) and event.cost is None:
+                row.adjustments += cost - costs[held, currency]
+            else:
+                row.flows += cost - costs[held, currency]
         for match in entries.matches:
             self._row(key, match.currency).realised += match.profit
         for movement in entries.movements:
@@ -212,8 +212,26 @@ def _period(by: By, day: int) -> str:
     return {"day": text, "month": text[:7], "year": text[:4]}[by]
 
 
-def _cost(book: Book, event: Event) -> Decimal:
-    """What the open lots of an adjustment's symbol and currency cost; zero for every other fact."""
-    if not isinstance(event, AdjustmentMade):
-        return ZERO
-    return sum((lot.cost for lot in book.lots.get((event.symbol, event.currency), ())), ZERO)
+def _costs(book: Book, event: Event) -> dict[LotKey, Decimal]:
+    """What the open lots cost of that which comes or goes without a trade; nothing for every other fact."""
+    match event:
+        case AdjustmentMade():
+            keys = [(event.symbol, event.currency)]
+        case BotRegistered():
+            keys = [(symbol, holding.currency) for symbol, holding in (event.holdings or {}).items()]
+        case _:
+            keys = []
+    return {key: sum((lot.cost for lot in book.lots.get(key, ())), ZERO) for key in keys}
+
+
+def _priced_by(facts: Sequence[Recorded], market: Market) -> set[str]:
+    """The symbols and currency pairs whose prices can value what these facts traded."""
+    symbols = traded(facts)
+    currencies = {currency for symbol in symbols for currency in market.currencies(symbol)}
+    for fact in facts:
+        match fact.event:
+            case TradeExecuted() | AdjustmentMade():
+                currencies.add(fact.event.currency)
+            case BotRegistered():
+                currencies.update(holding.currency for holding in (fact.event.holdings or {}).values())
+    return symbols.union(*(pairs(one, other) for one in currencies for other in currencies))

@@ -5,7 +5,7 @@ Amounts are decimal strings, times RFC 3339 texts; rows are dictionaries by colu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -28,6 +28,7 @@ from projections.tables import (
     PortfolioWorth,
     RunLog,
     Trade,
+    table,
 )
 from projections.telling import FLAGS_TOLD, Json, glance_of, plain_fields, portfolio_of
 
@@ -122,6 +123,16 @@ def worth(session: Session, name: str) -> Iterator[Json]:
     find_bot(session, name)
     query = select(PortfolioWorth).where(PortfolioWorth.bot_name == name).order_by(PortfolioWorth.date)
     yield from _rows(session, query)
+
+
+def rows_of_bots(session: Session, of: type[Base], bots: Sequence[str], *, order: Sequence[str]) -> Iterator[Json]:
+    """The rows of a table of bots' rows, as they are: of these bots or of all, bot by bot, then in this order."""
+    columns = table(of).columns
+    query = select(*columns).order_by(columns["bot_name"], *(columns[name] for name in order))
+    if bots:
+        query = query.where(columns["bot_name"].in_(bots))
+    for row in session.execute(query.execution_options(yield_per=_ROWS_A_FETCH)):
+        yield dict(row._mapping)
 
 
 def find_bot(session: Session, name: str) -> Bot:

@@ -27,6 +27,7 @@ def write_snapshot(book: Book, carry: Carry) -> str:
     assert book.applied is not None
     at, rank, id_, subject = book.applied
     fields = {
+        "registration": None if book.registration is None else book.registration.position,
         "description": book.description,
         "cash": _amounts(book.cash),
         "lots": [
@@ -53,6 +54,12 @@ def write_snapshot(book: Book, carry: Carry) -> str:
         },
     }
     return json.dumps(fields, separators=(",", ":"))
+
+
+def registered_at(text: str) -> int | None:
+    """The position of the registration that counts in a snapshot."""
+    found: int | None = json.loads(text)["registration"]
+    return found
 
 
 def read_snapshot(name: str, text: str, registration: Recorded | None) -> tuple[Book, Carry]:

@@ -82,6 +82,18 @@ def newest_snapshot(session: Session, bot: str, *, day: int) -> SnapshotRow | No
     return None if row is None else SnapshotRow(*row)
 
 
+def load_actions(session: Session, *, through: int, as_of: Moment) -> Commons:
+    """What all books share, without prices: splits, dividends, and what operators say."""
+    commons = Commons(Market(as_of))
+    kinds = ("ops", "actions")
+    for kind in kinds:
+        for fact in read_kind(session, kind, type_="void", through=through):
+            commons.record_void(fact)
+    for kind in kinds:
+        take_in(commons, read_kind(session, kind, through=through))
+    return commons
+
+
 def bot_subjects(session: Session, commons: Commons, *, through: int) -> tuple[str, ...]:
     """The subjects of the bots that have spoken, or that operators say anything about, sorted."""
     return tuple(sorted({*subjects(session, BOTS[:-1], through=through), *commons.bots}))

@@ -52,8 +52,8 @@ def change_lots(written: Written, book: Book) -> Change[LotRow]:
         if len(known) == len(lots) and all(map(_same, known, lots)):
             continue
         before = {lot.opened_by: lot for lot in known}
-        new.extend(_lot_row(book, key, lot) for lot in lots if before.pop(lot.opened_by, None) != lot)
-        gone.extend(_lot_row(book, key, lot) for lot in before.values())
+        new.extend(lot_row(book, key, lot) for lot in lots if before.pop(lot.opened_by, None) != lot)
+        gone.extend(lot_row(book, key, lot) for lot in before.values())
         written.lots[key] = list(lots)
     return Change(new, gone if written.anything else None)
 
@@ -66,7 +66,8 @@ def interest_rows(book: Book, interests: Mapping[str, int | None]) -> dict[str, 
     }
 
 
-def _lot_row(book: Book, key: tuple[str, str], lot: Lot) -> LotRow:
+def lot_row(book: Book, key: tuple[str, str], lot: Lot) -> LotRow:
+    """One open lot of a book as a row."""
     return LotRow(book.name, *key, lot.opened_by, lot.opened_at, lot.quantity, lot.cost)
 
 

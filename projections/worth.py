@@ -81,11 +81,11 @@ def value_book(
     """
     valued = Valued()
     state, pending, unpriced = carry.state, carry.pending, carry.unpriced
-    _note_interests(valued.interests, state, _foreign(state, base, market), base, until=carry.day)
+    _note_interests(valued.interests, state, foreign_currencies(state, base, market), base, until=carry.day)
     before_newest = before_change = None
     wanted = deque(before)
     for segment in _segments(days, carry):
-        foreign = _foreign(segment.state, base, market)
+        foreign = foreign_currencies(segment.state, base, market)
         until = None if segment.end is None else segment.end - 1
         _note_interests(valued.interests, segment.state, foreign, base, until=until)
         held = portfolio(segment.state.cash, segment.state.holdings, base)
@@ -190,7 +190,7 @@ def _segments(days: Sequence[BookDay], carry: Carry) -> Iterator[_Segment]:
         yield _Segment(state.day, end, state, changed=True)
 
 
-def _foreign(state: BookDay, base: str, market: Market) -> set[str]:
+def foreign_currencies(state: BookDay, base: str, market: Market) -> set[str]:
     """The currencies beside the base that the worth of what is held can need a rate for."""
     found = {currency for currency, amount in state.cash.items() if amount}
     for symbol in state.holdings:

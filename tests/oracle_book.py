@@ -1,7 +1,7 @@
 """The oracle's fold of one bot: cash, lots, matches, trades, and what was odd."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fractions import Fraction
 
@@ -94,10 +94,9 @@ def register(book: Book, fact: Fact) -> None:
         return
     for currency, amount in book.settings.opening.items():
         move(book, fact, kind="opening", currency=currency, amount=amount)
-    for symbol, (quantity, cost, currency) in book.settings.holdings.items():
-        lots = book.lots.setdefault((symbol, currency), [])
-        add(lots, Lot(identity(fact), at(fact), quantity, cost), book.settings.cost_basis)
-        book.brought.append((at(fact), symbol, quantity))
+    for symbol, holding in (fact.message.get("holdings") or {}).items():
+        brought = {name: fact.message[name] for name in ("id", "at")} | {"symbol": symbol, **holding}
+        adjust(book, replace(fact, message=brought))
 
 
 def deposit(book: Book, fact: Fact) -> None:

@@ -6,14 +6,17 @@ from typing import Any
 
 import click
 
-from ledger.commands.books import reading_books
+from ledger.commands.books import check_log, reading_books
 from ledger.commands.columns import Column
 from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import write, write_json
 from ledger.commands.points import Times, cost_basis_option, reading_history, with_times
+from ledger.database import get_db_session, live_generation
 from ledger.events import CostBasis
-from ledger.settings import Settings
+from ledger.settings import Database, Settings
 from projections import history, queries
+from projections.recall import recall
+from projections.telling import Json
 
 _HOLDINGS = (
     Column("symbol", "symbol"),
@@ -53,16 +56,34 @@ Examples:
 @with_settings()
 def portfolio(settings: Settings, *, bot: str, times: Times, cost_basis: CostBasis | None, as_json: bool) -> None:
     """What a bot holds: cash, holdings at their newest prices, profit, worth, and what is flagged."""
-    if times.are_now and cost_basis is None:
-        with reading_books(settings.database) as session:
-            found = queries.portfolio(session, bot)
-    else:
-        with reading_history(settings.database, times) as past:
-            found = history.portfolio(past.view(bot, cost_basis=cost_basis))
+    found = _found(settings.database, bot, times, cost_basis)
     if as_json:
         write_json(found)
     else:
         _write(found)
+
+
+def _found(database: Database, bot: str, times: Times, cost_basis: CostBasis | None) -> Json:
+    """The portfolio from the live tables, from a snapshot and the facts since, or from the first fact on."""
+    if times.are_now and cost_basis is None:
+        with reading_books(database) as session:
+            return queries.portfolio(session, bot)
+    recalled = _recalled(database, bot, times, cost_basis)
+    if recalled is not None:
+        return recalled
+    with reading_history(database, times) as past:
+        return history.portfolio(past.view(bot, cost_basis=cost_basis))
+
+
+def _recalled(database: Database, bot: str, times: Times, cost_basis: CostBasis | None) -> Json | None:
+    """The portfolio as of a time from a snapshot, where that can be."""
+    if times.as_of is None or times.known_at is not None or cost_basis is not None:
+        return None
+    check_log(database)
+    if live_generation(database) is None:
+        return None
+    with get_db_session(database) as session:
+        return recall(session, bot, times.as_of)
 
 
 def _write(found: dict[str, Any]) -> None:
