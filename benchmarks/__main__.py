@@ -1,4 +1,4 @@
-"""`python -m benchmarks [append] [wire] [rebuild] [idle] [help]`: measure these parts, all of them if none is named."""
+"""`python -m benchmarks [append] [wire] [rebuild] [past] [idle] [help]`: measure these parts, or all of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import structlog
 
 from benchmarks.appending import measure_append
 from benchmarks.idle import measure_help, measure_idle
+from benchmarks.past import measure_past
 from benchmarks.rebuilding import FACTS, measure_rebuild
 from benchmarks.report import Report
 from benchmarks.stage import POSTGRES, SQLITE, Stage, open_stage
@@ -44,6 +45,7 @@ PARTS: dict[str, Measure] = {
     "append": lambda stage, report, options: measure_append(stage, report, rounds=options.rounds),
     "wire": lambda stage, report, options: measure_wire(stage, report, rounds=min(options.rounds, ROUNDS_ON_THE_WIRE)),
     "rebuild": lambda stage, report, options: measure_rebuild(stage, report, sizes=tuple(options.facts)),
+    "past": lambda stage, report, options: measure_past(stage, report),
     "idle": lambda stage, report, options: measure_idle(stage, report),
     "help": lambda stage, report, options: measure_help(stage, report),
 }

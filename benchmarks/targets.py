@@ -19,6 +19,10 @@ def _targets() -> Iterator[Target]:
         yield Target(f"rebuild.{LARGE}.{kind}.rate", f"rebuild of {LARGE:,} ≥ 20,000 facts/s, {kind}", 20_000)
     for kind in (SQLITE, POSTGRES):
         yield Target(f"memory.{kind}", f"peak memory of a rebuild ≤ 1.5 × that of a tenth, {kind}", 1.5, at_least=False)
+    for kind in (SQLITE, POSTGRES):
+        yield Target(f"late.a day.{kind}", f"a fact a day late ≤ 10 × one on time, {kind}", 10, at_least=False)
+    for kind in (SQLITE, POSTGRES):
+        yield Target(f"asof.{kind}", f"as of ≥ 15 × faster than folding from the first fact, {kind}", 15)
     yield Target("help.seconds", "botledger --help ≤ 0.5 s", 0.5, at_least=False)
 
 
