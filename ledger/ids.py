@@ -11,12 +11,14 @@ from collections.abc import Mapping
 
 from ledger.messages import encode
 
+ID_LENGTH = 128
 REGISTERED = "registered"
 """What the ids of registrations begin with."""
 _NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9._:-]")
 _NOT_BETWEEN_DOTS = re.compile(r"[^A-Za-z0-9_:-]")
 _RANDOM_BITS = 74
 _STEP_BITS = 32
+_HASH_DIGITS = 16
 
 
 class _Rising:
@@ -57,6 +59,24 @@ def attempt_id(run: str, step: str) -> str:
 def id_part(symbol: str) -> str:
     """The symbol in the characters of an id; where one is replaced, digits of the symbol's hash keep it apart."""
     return _replaced(symbol, _NOT_OF_AN_ID)
+
+
+def void_id(subject: str, target: str) -> str:
+    """The id of a void of this fact: whoever has said it says it again under the same id."""
+    return fitting(f"void.{subject}.{target}")
+
+
+def successor_id(id_: str, number: int) -> str:
+    """`<id>.<number>`: of what is said in place of a fact, whose id stays used; numbers begin with 2."""
+    return fitting(id_, end=f".{number}")
+
+
+def fitting(text: str, *, end: str = "") -> str:
+    """The text as an id; where it is too long its end gives way to digits of its hash. `end` stays whole."""
+    if len(text) + len(end) <= ID_LENGTH:
+        return text + end
+    kept = text[: ID_LENGTH - len(end) - _HASH_DIGITS - 1]
+    return f"{kept}-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]}{end}"
 
 
 def _replaced(symbol: str, unfit: re.Pattern[str]) -> str:

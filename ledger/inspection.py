@@ -1,13 +1,15 @@
 """The log as people and programs look at it: facts as they stand, and what is kept beside them.
 
-Rows are dictionaries by column name: times in RFC 3339, hashes in hexadecimal, payloads as JSON values.
+Rows are dictionaries by column name: times in RFC 3339, hashes in hexadecimal, payloads as JSON values. For exports
+facts are taken as they lie there.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, RowMapping, delete, select
 from sqlalchemy.orm import Session
@@ -26,6 +28,29 @@ def read_facts(session: Session, *, after: int, subject: str | None, limit: int)
     if subject is not None:
         query = query.where(events.c.subject == subject)
     return tuple(_fact(row) for row in session.execute(query))
+
+
+class LoggedFact(NamedTuple):
+    """A fact as it lies in the log: `payload` is its canonical text."""
+
+    position: int
+    subject: str
+    id: str
+    type: str
+    at: datetime
+    recorded_at: datetime
+    payload: str
+
+
+def read_logged(session: Session, *, after: int, through: int, limit: int) -> tuple[LoggedFact, ...]:
+    """The next facts behind a position, up to and with another, in the order of the log."""
+    query = (
+        select(*(events.c[name] for name in LoggedFact._fields))
+        .where(events.c.position > after, events.c.position <= through)
+        .order_by(events.c.position)
+        .limit(limit)
+    )
+    return tuple(LoggedFact(*row) for row in session.execute(query))
 
 
 def list_rejected(session: Session) -> Iterator[Json]:

@@ -53,13 +53,21 @@ def read_head(session: Session) -> Head:
     return _head(session.execute(select(log_head)).one_or_none())
 
 
+def lock_head(session: Session) -> Head:
+    """The end of the log, held until the transaction ends: nobody else appends, parks or takes up meanwhile.
+
+    Raises: SetupError where the log has no head row, so is not a ledger's.
+    """
+    return _head(session.execute(select(log_head).with_for_update()).one_or_none())
+
+
 def append(session: Session, entries: Sequence[Entry], *, now: datetime | None = None) -> tuple[Receipt, ...]:
     """Record these messages in the session's transaction; the receipts hold once it is committed.
 
     Shape: one receipt for each entry, in order. Each identity is recorded once: the same content again is a
     duplicate, other content a conflict. A refused entry changes nothing for its neighbours.
     """
-    head = _head(session.execute(select(log_head).with_for_update()).one_or_none())
+    head = lock_head(session)
     now = max(now or datetime.now(UTC), head.recorded_at)
     receipts: list[Receipt | None] = [None] * len(entries)
     facts = [(place, entry) for place, entry in enumerate(entries) if isinstance(entry, Fact)]

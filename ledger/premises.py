@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from ledger import migrations
+from ledger import migrations, parked
 from ledger.database import dispose, unreachable
 from ledger.embedded import EmbeddedBroker, start_broker
 from ledger.errors import SetupError
@@ -70,5 +70,8 @@ def _check_database(database: Database) -> None:
             migrations.upgrade(database)
         migrations.check(database)
         migrations.check_durability(database)
+        taken_up = parked.take_up(database)
     except OperationalError as error:
         raise unreachable(database, error) from error
+    if taken_up:
+        _log.info("parked messages taken up", **taken_up)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -37,6 +38,28 @@ def keep(session: Session, refusals: Sequence[Refusal], unknown: Sequence[Unknow
     """Keep each of these once, in the session's transaction."""
     _keep(session, rejected, [_rejected_row(refusal, now) for refusal in refusals])
     _keep(session, parked, [_parked_row(entry, now) for entry in unknown])
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A message that waits for a release that knows its type and version."""
+
+    number: int
+    subject: str
+    payload: bytes
+
+
+def find_parked(session: Session, versions: Mapping[str, int], *, after: int, limit: int) -> tuple[Parked, ...]:
+    """The next parked messages, behind a number, of these types in these versions."""
+    known = tuple_(parked.c.type, parked.c.version).in_(list(versions.items()))
+    query = select(parked.c.id, parked.c.subject, parked.c.payload).where(parked.c.id > after, known)
+    rows = session.execute(query.order_by(parked.c.id).limit(limit))
+    return tuple(Parked(row.id, row.subject, bytes(row.payload)) for row in rows)
+
+
+def forget_parked(session: Session, numbers: Sequence[int]) -> None:
+    """Let go of what was parked, in the transaction that decides its fate."""
+    session.execute(delete(parked).where(parked.c.id.in_(numbers)))
 
 
 def _rejected_row(refusal: Refusal, now: datetime) -> dict[str, object]:

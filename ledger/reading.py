@@ -92,8 +92,9 @@ def read_kind(
     query = select_facts().where(
         events.c.subject >= f"{kind}.",
         events.c.subject < f"{kind}/",
-        events.c.position > after,
-        events.c.position <= through,
+        # Bare, the positions would make SQLite walk through the whole log instead of the index of identities.
+        events.c.position + 0 > after,
+        events.c.position + 0 <= through,
     )
     if type_ is not None:
         query = query.where(events.c.type == type_)

@@ -8,7 +8,7 @@ that nothing before it has changed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -105,19 +105,7 @@ def value_book(
                 continue
             net_flow, pending = _settle(pending, state, base, day, market)
             priced = worth.newest_day == day or _traded(state, day)
-            valued.rows.append(
-                WorthRow(
-                    bot,
-                    start_of(day),
-                    worth.total,
-                    held,
-                    end_of(day),
-                    net_flow,
-                    worth.unpriced,
-                    worth.oldest_at,
-                    priced,
-                )
-            )
+            valued.rows.append(_row(bot, day, worth, held, net_flow, priced=priced))
             unpriced = unpriced.union(worth.unpriced) if worth.unpriced else unpriced
     valued.carries.update((day, Carry(day - 1, state, pending, unpriced)) for day in wanted)
     for flow in pending:
@@ -170,9 +158,27 @@ def value(state: BookDay, base: str, day: int, market: Market) -> Worth:
     return Worth(total, sorted(set(unpriced)) if unpriced else unpriced, oldest, newest_day)
 
 
+def flow_value(flow: Flow, own_prices: Mapping[str, OwnPrice], base: str, day: int, market: Market) -> Decimal | None:
+    """What flowed in or out, at the rate or price of the end of a day; None where there is none yet."""
+    if flow.is_cash:
+        if flow.name == base:
+            return flow.quantity
+        rate = market.rate(flow.name, base, day)
+        return None if rate is None else flow.quantity * rate.amount
+    found = mark(flow.name, own_prices.get(flow.name), base, day, market)
+    if found is None or found.value is None:
+        return None
+    return market.quantity_on(flow.name, flow.quantity, at=flow.at, day=day) * found.value
+
+
 def pairs(currency: str, base: str) -> tuple[str, ...]:
     """The symbols whose closes turn a currency into the base."""
     return () if currency == base else (f"{currency}{base}{RATE_SUFFIX}", f"{base}{currency}{RATE_SUFFIX}")
+
+
+def _row(bot: str, day: int, worth: Worth, held: dict[str, Decimal], net_flow: Decimal, *, priced: bool) -> WorthRow:
+    start, end = start_of(day), end_of(day)
+    return WorthRow(bot, start, worth.total, held, end, net_flow, worth.unpriced, worth.oldest_at, priced)
 
 
 def _traded(state: BookDay, day: int) -> bool:
@@ -235,21 +241,9 @@ def _settle(
     net_flow = ZERO
     waiting: list[Flow] = []
     for flow in pending:
-        value = _flow_value(flow, state, base, day, market)
+        value = flow_value(flow, state.own_prices, base, day, market)
         if value is None:
             waiting.append(flow)
         else:
             net_flow += value
     return net_flow, tuple(waiting)
-
-
-def _flow_value(flow: Flow, state: BookDay, base: str, day: int, market: Market) -> Decimal | None:
-    if flow.is_cash:
-        if flow.name == base:
-            return flow.quantity
-        rate = market.rate(flow.name, base, day)
-        return None if rate is None else flow.quantity * rate.amount
-    found = mark(flow.name, state.own_prices.get(flow.name), base, day, market)
-    if found is None or found.value is None:
-        return None
-    return market.quantity_on(flow.name, flow.quantity, at=flow.at, day=day) * found.value

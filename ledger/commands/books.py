@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from sqlalchemy.orm import Session
 
-from ledger import migrations
+from ledger import migrations, parked
 from ledger.commands.output import say
 from ledger.commands.progress import Gauge
 from ledger.database import get_db_session, get_log_session, live_generation
@@ -54,11 +54,14 @@ def reading_log(database: Database, *, one_snapshot: bool = False) -> Iterator[S
 
 
 def prepare_log(database: Database) -> None:
-    """Make the log where its directory is new, and check it where it is not."""
+    """Make the log where its directory is new, check it where it is not; take up what is parked and known."""
     if database.is_sqlite and not database.log_file.exists():
         migrations.upgrade(database)
     check_log(database)
     migrations.check_durability(database)
+    taken_up = parked.take_up(database)
+    if taken_up:
+        say(f"botledger: {parked.summary(taken_up)}")
 
 
 def holding(database: Database) -> AbstractContextManager[None]:

@@ -9,6 +9,7 @@ from functools import partial
 from operator import sub
 
 import click
+from sqlalchemy.orm import Session
 
 from ledger.amounts import ZERO, exactly, plain
 from ledger.commands.books import reading_log
@@ -17,10 +18,15 @@ from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import show
 from ledger.commands.points import MomentType
 from ledger.errors import LedgerError
-from ledger.events import Recorded
-from ledger.fields import format_time
+from ledger.events import FactVoided, Recorded
+from ledger.fields import format_time, interval_length
+from ledger.market_events import BarsPublished
+from ledger.reading import find_fact
 from ledger.settings import Settings
 from projections.attribution import PARTS, Attribution, attribute
+from projections.commons import BOTS
+from projections.days import bar_end
+from projections.folding import traded
 from projections.history import History, View, point_of
 from projections.points import Moment
 from projections.sources import common_facts
@@ -145,26 +151,43 @@ def _corrections(
 def _learned(before: History, after: History, first: View | None, same: View | None) -> Iterator[Recorded]:
     low, high = sorted((before.point.position, after.point.position))
     known_more = before if before.point.position > after.point.position else after
-    moment = before.point.before
     view = same or first
     if view is None:
         return
-    own = [fact for fact in known_more.own(view.name) if fact.position > low]
     symbols = _symbols(view)
-    market = [
-        fact
-        for fact in common_facts(known_more.session, through=high)
-        if fact.position > low and getattr(fact.event, "symbol", None) in symbols
-    ]
-    for fact in sorted([*own, *market], key=lambda fact: fact.position):
-        if fact.event.type == "void" or moment is None or fact.event.at < moment or fact.event.type == "bars":
+    own = {fact.position: fact for fact in known_more.own(view.name) if fact.position > low}
+    common = {fact.position: fact for fact in common_facts(known_more.session, through=high) if fact.position > low}
+    for position, fact in sorted((common | own).items()):
+        about = _about(known_more.session, fact)
+        if about is None or about.position > high or not _is_by(about, before.point.as_of):
+            continue
+        if position in own or (not about.subject.startswith(BOTS) and getattr(about.event, "symbol", None) in symbols):
             yield fact
+
+
+def _about(session: Session, fact: Recorded) -> Recorded | None:
+    """The fact that it is about: what a void names, where that is recorded; of any other fact itself."""
+    if not isinstance(fact.event, FactVoided):
+        return fact
+    return find_fact(session, fact.event.subject, fact.event.target)
+
+
+def _is_by(fact: Recorded, moment: Moment | None) -> bool:
+    """Whether a fact counts as of a moment: of bars, whether any has ended by then."""
+    if moment is None:
+        return True
+    event = fact.event
+    if not isinstance(event, BarsPublished):
+        return event.at < moment.facts_before
+    length = interval_length(event.interval)
+    return length is not None and any(bar_end(bar.start, length) <= moment.bars_by for bar in event.bars)
 
 
 def _symbols(view: View) -> set[str]:
     """What the bot holds or has held, and the pairs of its currencies."""
-    symbols = {row.symbol for row in view.rows.trades} | {row.symbol for row in view.rows.holdings.new}
-    currencies = {*view.bot.cash, *(row.currency for row in view.rows.trades)}
+    symbols = traded(view.facts)
+    currencies = {row.currency for row in view.rows.movements}
+    currencies.update(currency for symbol in symbols for currency in view.market.currencies(symbol))
     return symbols.union(*(pairs(currency, view.bot.base_currency) for currency in currencies))
 
 

@@ -24,9 +24,12 @@ from ledger.settings import Database, Settings
 Examples:
   botledger import facts.jsonl
   zcat facts.jsonl.gz | botledger import - --json > receipts.jsonl
-A line is one message plus its "subject":
+A line is one message plus its "subject", who speaks:
   {"subject": "bots.RSIBot", "id": "d1", "type": "deposit", "at": "2026-01-05T15:30:00Z", "amount": "100"}
-or a line of `botledger events --json`. The same file again changes nothing.""",
+or a line of `botledger events --json`. A void or a statement has a subject itself, of whom it
+speaks, so its line keeps the two apart:
+  {"subject": "ops.anna", "payload": {"subject": "bots.RSIBot", "id": "v1", "type": "void", …}}
+The same file again changes nothing.""",
 )
 @click.argument("file", metavar="FILE.jsonl|-", type=click.File("rb"))
 @click.option("--no-project", is_flag=True, help="Leave the books as they are: `serve` or `rebuild` brings them up.")

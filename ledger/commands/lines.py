@@ -1,7 +1,8 @@
 """Messages from a file: one JSON object a line, a message plus its "subject".
 
 Flat: `{"subject": "bots.RSIBot", "id": "d1", "type": "deposit", "at": "2026-01-05T15:30:00Z", "amount": "100"}`.
-Or the message apart, as `events --json` writes it: `{"subject": "bots.RSIBot", "payload": {"id": "d1", …}}`.
+Or the message apart, as `events --json` writes it: `{"subject": "bots.RSIBot", "payload": {"id": "d1", …}}`; a message
+that has a subject itself, a void or a statement, needs this form.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ledger.errors import Refused
+from ledger.events import EVENT_TYPES
 from ledger.intake import entry_of
 from ledger.log import Entry
 from ledger.messages import check_subject, identity_of
@@ -22,6 +24,7 @@ NO_SUBJECT = "unknown"
 LINES_A_BATCH = 1_000
 BYTES_A_BATCH = 8 * 1024 * 1024
 _SKIP_BYTES = 64 * 1024
+_WITH_A_SUBJECT = frozenset(name for name, model in EVENT_TYPES.items() if "subject" in model.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +76,33 @@ def _skip(file: BinaryIO) -> int:
 
 def _entry(raw: bytes) -> Entry:
     try:
-        subject, message = _split(raw)
+        subject, fields = _split(raw)
     except Refused as error:
         return _refusal(raw, error)
+    payload = fields.get("payload")
+    if isinstance(payload, dict):
+        return entry_of(subject, _bytes(payload))
+    type_, message = fields.get("type"), _bytes(fields)
+    if isinstance(type_, str) and type_ in _WITH_A_SUBJECT:
+        return _refusal(message, _two_subjects(type_), subject=subject)
     return entry_of(subject, message)
 
 
-def _refusal(raw: bytes, error: Refused) -> Refusal:
-    return Refusal(NO_SUBJECT, identity_of(raw), error.reason, str(error), raw)
+def _refusal(raw: bytes, error: Refused, *, subject: str = NO_SUBJECT) -> Refusal:
+    return Refusal(subject, identity_of(raw), error.reason, str(error), raw)
 
 
-def _split(raw: bytes) -> tuple[str, bytes]:
-    """Subject and message of a line.
+def _two_subjects(type_: str) -> Refused:
+    """The refusal of a flat line whose one subject cannot be both who speaks and of whom."""
+    return Refused(
+        "subject",
+        f"is who speaks, but a {type_} has a subject itself, of whom it speaks: "
+        'write the line as {"subject": SPEAKER, "payload": {…, "subject": OF_WHOM}}',
+    )
+
+
+def _split(raw: bytes) -> tuple[str, dict[str, Any]]:
+    """Subject and other fields of a line.
 
     Raises: Refused where no subject can be read in it.
     """
@@ -102,8 +120,7 @@ def _split(raw: bytes) -> tuple[str, bytes]:
     if not isinstance(subject, str):
         raise Refused("subject", 'is missing: a line is one message plus its "subject", such as "bots.RSIBot"')
     check_subject(subject)
-    payload = fields.get("payload")
-    return subject, _bytes(payload if isinstance(payload, dict) else fields)
+    return subject, fields
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -70,4 +70,8 @@ def settings_of(*, data_dir: Path | None, database: str | None, nats: str | None
 
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, all rows.")
+changes_flag = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a line: all that changes, then the receipts."
+)
+dry_run_flag = click.option("--dry-run", is_flag=True, help="Show what it would change, and publish nothing.")
 receipts_flag = click.option("--json", "as_json", is_flag=True, help="One receipt a line, as a JSON object.")

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ledger.amounts import ZERO
+from ledger.amounts import ZERO, parse_amount
 from ledger.commands.columns import Column
 from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import say, show
@@ -50,6 +50,21 @@ class _Series:
     of: str
 
 
+class RateType(click.ParamType[Decimal]):
+    """A rate as a part of one, in the form of an amount."""
+
+    name = "rate"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Decimal:
+        """The rate, or a usage error that says what to write."""
+        if isinstance(value, Decimal):
+            return value
+        try:
+            return parse_amount(value)
+        except ValueError:
+            self.fail(f"{value!r} is no rate, such as 0.04", parameter, context)
+
+
 @click.command(
     "performance",
     epilog="""\b
@@ -70,7 +85,7 @@ and its source: docs/returns.md.""",
     show_default=True,
     help="How many days of returns make a year.",
 )
-@click.option("--risk-free", metavar="R", type=Decimal, default=ZERO, help="Risk-free return a year, such as 0.04.")
+@click.option("--risk-free", metavar="R", type=RateType(), default=ZERO, help="Risk-free return a year, such as 0.04.")
 @click.option("--mixed", is_flag=True, help="Live and paper bots as one.")
 @click.option("--currency", metavar="CUR", help="In which the fleet is told, at each day's rate.")
 @with_times
@@ -89,8 +104,6 @@ def performance_command(
     as_json: bool,
 ) -> None:
     """Returns with flows taken out: time- and money-weighted, risk, drawdown; of a bot, or of the fleet as a whole."""
-    if not risk_free.is_finite():
-        raise click.UsageError("--risk-free must be a number, such as 0.04")
     with reading_history(settings.database, times) as past:
         series = list(_series(past, bot, mixed=mixed, currency=currency))
         if against is not None:

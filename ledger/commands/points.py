@@ -23,14 +23,14 @@ class MomentType(click.ParamType[Moment]):
 
     name = "moment"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Moment:
         """The moment, or a usage error that says what to write."""
         if isinstance(value, Moment):
             return value
         try:
             return read_moment(value)
         except ValueError as error:
-            self.fail(f"{error}; or a date such as 2026-01-05, which means all of that day", param, ctx)
+            self.fail(f"{error}; or a date such as 2026-01-05, which means all of that day", parameter, context)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,14 +46,14 @@ class DayType(click.ParamType[int]):
 
     name = "day"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
         """The day, or a usage error that says what to write."""
         if isinstance(value, int):
             return value
         try:
             return date.fromisoformat(value).toordinal()
         except ValueError:
-            self.fail(f"{value!r} is no date, such as 2026-01-05", param, ctx)
+            self.fail(f"{value!r} is no date, such as 2026-01-05", parameter, context)
 
 
 @click.command(
@@ -99,8 +99,7 @@ def pnl(
 
 def profits_of(view: View, question: Question, cost_basis: CostBasis | None = None) -> list[Profit]:
     """What a bot made, row by row, at the point of a view."""
-    days = [row.date.toordinal() for row in view.rows.worth]
-    return profits(view.name, view.facts, view.market, question, days=days, cost_basis=cost_basis)
+    return profits(view.name, view.facts, view.market, question, cost_basis=cost_basis)
 
 
 @click.command(
@@ -217,6 +216,7 @@ def _match(match: MatchRow, facts: dict[int, Recorded], other: int) -> Json:
 def _opened(opened: Opened, facts: dict[int, Recorded]) -> Json:
     return {
         **plain_fields({"quantity": opened.quantity, "cost": opened.cost, "still_open": opened.still_open}),
+        "pool": opened.pool,
         "closed_by": [_match(match, facts, match.closed_by) for match in opened.closed],
     }
 
@@ -252,9 +252,12 @@ def _lots(step: Explained, facts: dict[int, Recorded]) -> Iterator[str]:
     for match in step.closed:
         opener = facts[match.opened_by].event
         yield f"closes {plain(match.quantity)} of {opener.at.date()}: {match.profit:.2f}"
-    if step.opened is not None:
-        left = f", {plain(step.opened.still_open)} still open" if step.opened.still_open else ", closed since"
-        yield f"opens {plain(step.opened.quantity)} for {step.opened.cost:.2f}{left}"
+    opened = step.opened
+    if opened is not None and opened.pool is not None:
+        yield f"adds {plain(opened.quantity)} for {opened.cost:.2f} to those of {facts[opened.pool].event.at.date()}"
+    elif opened is not None:
+        left = f", {plain(opened.still_open)} still open" if opened.still_open else ", closed since"
+        yield f"opens {plain(opened.quantity)} for {opened.cost:.2f}{left}"
 
 
 def _sentence(row: Profit) -> str:

@@ -23,7 +23,9 @@ Examples:
   botledger publish facts.jsonl
   echo '{"subject": "bots.RSIBot", "id": "d1", "type": "deposit", "at": "2026-01-05T15:30:00Z",
          "amount": "100"}' | tr -d '\\n' | botledger publish - --json
-A line is one message plus its "subject", as for `botledger import`."""
+A line is one message plus its "subject", who speaks, as for `botledger import`. A void or a
+statement has a subject itself, of whom it speaks, so its line keeps the two apart:
+  {"subject": "ops.anna", "payload": {"subject": "bots.RSIBot", "id": "v1", "type": "void", …}}"""
 )
 @click.argument("file", metavar="FILE.jsonl|-", type=click.File("rb"))
 @click.option(

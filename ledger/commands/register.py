@@ -7,19 +7,13 @@ from typing import Any
 
 import click
 
-from ledger.broker import read_url
-from ledger.commands.books import bring_up, holding, prepare_log
-from ledger.commands.delivery import Delivery
 from ledger.commands.failures import FAILED
 from ledger.commands.options import receipts_flag, with_settings
 from ledger.commands.output import write, write_json
-from ledger.errors import Conflict, Refused, Unconfirmed
+from ledger.commands.speaking import check, fact_of, speak
 from ledger.fields import format_time
 from ledger.ids import registration_id
-from ledger.intake import record_entries
-from ledger.lock import is_served
-from ledger.messages import Fact, decode, encode
-from ledger.receipts import Receipt
+from ledger.messages import Fact
 from ledger.settings import Settings
 
 
@@ -83,7 +77,7 @@ changes nothing."""
 def register(settings: Settings, *, bot: str, id_: str | None, at: str | None, as_json: bool, **fields: Any) -> None:
     """Begin to keep a bot: through the broker where one is named or a service runs, else straight into the log."""
     fact = _fact(bot, fields, id_=id_, at=at)
-    receipt = _through_broker(settings, fact) if _has_broker(settings) else _into_log(settings, fact)
+    [receipt] = speak(settings, [fact], what="the registration")
     # The id follows from what is said, so its conflict is only about the moment: it is registered already.
     well = receipt.status in ("recorded", "duplicate") or (receipt.status == "conflict" and id_ is None)
     if as_json:
@@ -93,7 +87,7 @@ def register(settings: Settings, *, bot: str, id_: str | None, at: str | None, a
         write(f"{bot} {how} at position {receipt.position}")
     if not well:
         if not as_json:
-            _raise(receipt)
+            check(receipt)
         raise click.exceptions.Exit(FAILED)
 
 
@@ -104,49 +98,7 @@ def _fact(bot: str, fields: dict[str, Any], *, id_: str | None, at: str | None) 
     """
     said = {"type": "bot_registered", **fields}
     chosen = id_ or registration_id(said)
-    try:
-        found = decode(f"bots.{bot}", encode(said | {"id": chosen, "at": at or format_time(datetime.now(UTC))}))
-    except Refused as error:
-        raise click.UsageError(str(error)) from error
-    assert isinstance(found, Fact)
-    return found
-
-
-def _has_broker(settings: Settings) -> bool:
-    """Whether a broker is named, or a service runs on the directory."""
-    if settings.nats_url is not None:
-        return True
-    directory = settings.data_dir
-    return directory is not None and directory.is_dir() and is_served(directory) and read_url(directory) is not None
-
-
-def _through_broker(settings: Settings, fact: Fact) -> Receipt:
-    found: list[Receipt] = []
-    with Delivery(settings, timeout_seconds=10.0, take=lambda receipt, line: found.append(receipt)) as delivery:
-        delivery.send([(1, fact)])
-        delivery.finish()
-    if found[0].status == "unconfirmed":
-        raise Unconfirmed(f"the registration has no receipt ({delivery.problem}): call it again", waiting=1)
-    return found[0]
-
-
-def _into_log(settings: Settings, fact: Fact) -> Receipt:
-    prepare_log(settings.database)
-    with holding(settings.database):
-        receipt = record_entries(settings.database, [fact])[0]
-        bring_up(settings.database)
-    return receipt
-
-
-def _raise(receipt: Receipt) -> None:
-    """Raises: Conflict or Refused, as the ledger answered."""
-    if receipt.status == "conflict":
-        raise Conflict(
-            f"the id {receipt.id} of {receipt.subject} is another fact's, at position {receipt.position}",
-            subject=receipt.subject,
-            id=receipt.id,
-        )
-    raise Refused(receipt.subject, receipt.reason or receipt.status)
+    return fact_of(f"bots.{bot}", said | {"id": chosen, "at": at or format_time(datetime.now(UTC))})
 
 
 def _split(text: str, form: str) -> tuple[str, str]:

@@ -19,7 +19,14 @@ ROOT = Path(__file__).parents[2]
 PROCESS_SECONDS = 30
 BOT = "bots.RSIBot"
 _BYTECODE = Path(tempfile.gettempdir()) / "botledger-tests-bytecode"
-_UNSET = ("LEDGER_DATA_DIR", "LEDGER_DATABASE_URL", "LEDGER_NATS_URL", "LEDGER_BOOKS_SCHEMA", "LEDGER_OUTBOX_DIR")
+_UNSET = (
+    "LEDGER_DATA_DIR",
+    "LEDGER_DATABASE_URL",
+    "LEDGER_NATS_URL",
+    "LEDGER_BOOKS_SCHEMA",
+    "LEDGER_OUTBOX_DIR",
+    "LEDGER_OPERATOR",
+)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.servers import wait_until
+from tests.services.calls import command, surroundings
+
 _PROGRAM = """
 from ledger.service import serve
 from ledger.settings import load_settings
@@ -70,3 +73,19 @@ def serving(log: Path, **environment: str) -> Iterator[ServeProcess]:
         yield process
     finally:
         process.close()
+
+
+@contextmanager
+def serving_command(log: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`botledger serve` as a process that is ready; what it tells on standard error is in `log`."""
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            command("serve", *flags), env=surroundings(), stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+        )
+    try:
+        wait_until(lambda: b"listens on" in log.read_bytes() or process.poll() is not None, what="serve is ready")
+        assert process.poll() is None, log.read_text()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

@@ -2,19 +2,21 @@
 
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import structlog
 
 from ledger.broker import read_url
+from ledger.commands import speaking
 from ledger.connection import address
 from ledger.settings import Database
 from tests.servers import NatsServer, wait_until
-from tests.services.calls import BOT, DAY, call, command, jsonl, line, surroundings, where
+from tests.services.calls import BOT, DAY, call, jsonl, line, where
+from tests.services.corrections import TOLD, changes
+from tests.services.desk import recorded
+from tests.services.process import serving_command
 
 
 @pytest.fixture(autouse=True)
@@ -24,27 +26,11 @@ def _own_logs() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-@contextmanager
-def serving(log: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`botledger serve` as a process that is ready; what it tells on standard error is in `log`."""
-    with log.open("wb") as errors:
-        process = subprocess.Popen(
-            command("serve", *flags), env=surroundings(), stdout=subprocess.PIPE, stderr=errors, start_new_session=True
-        )
-    try:
-        wait_until(lambda: b"listens on" in log.read_bytes() or process.poll() is not None, what="serve is ready")
-        assert process.poll() is None, log.read_text()
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A directory with a service on it, for tests with bots of their own."""
     directory = tmp_path_factory.mktemp("served") / "data"
-    with serving(directory.parent / "serve.log", "--data-dir", str(directory)) as process:
+    with serving_command(directory.parent / "serve.log", "--data-dir", str(directory)) as process:
         yield directory
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
@@ -104,7 +90,7 @@ def test_serve_takes_another_port_where_one_is_in_use_and_leaves_on_sigterm(tmp_
         except OSError:
             pass  # Somebody else holds it, which serves as well.
         log, directory = tmp_path / "serve.log", tmp_path / "data"
-        with serving(log, "--data-dir", str(directory)) as process:
+        with serving_command(log, "--data-dir", str(directory)) as process:
             url = read_url(directory)
             assert url is not None and not url.endswith(":4222")
             told = log.read_text()
@@ -120,10 +106,55 @@ def test_postgresql_is_served_through_a_named_broker(
     broker: NatsServer, postgres_database: Database, tmp_path: Path
 ) -> None:
     flags = (*where(postgres_database), "--nats", broker.url)
-    with serving(tmp_path / "serve.log", *flags):
+    with serving_command(tmp_path / "serve.log", *flags):
         assert call("register", "RSIBot", *flags).code == 0
         assert call("publish", "-", *flags, stdin=jsonl([line("d1")])).code == 0
         wait_until(lambda: "10001" in call("bots", "--json", *flags).out, what="the books know it")
+
+
+def test_a_correction_goes_through_the_service_the_void_first(served: Path) -> None:
+    flags = ("--data-dir", str(served))
+    lines = [one | {"subject": "bots.Wrong"} if one["subject"] == BOT else one for one in TOLD]
+    assert call("publish", "-", *flags, stdin=jsonl(lines)).code == 0
+    answer = call("correct", "Wrong", "t1", "quantity=1", "price=110.5", "--json", *flags)
+    assert changes(answer, "total", "of")[-1] == ("worth", "1129.6", "1059.1")
+    void, fact = (row for row in answer.rows if row["what"] == "receipt")
+    assert [(row["id"], row["status"]) for row in (void, fact)] == [
+        ("void.bots.Wrong.t1", "recorded"),
+        ("t1.2", "recorded"),
+    ]
+    assert void["position"] < fact["position"]
+    assert "so already" in call("correct", "Wrong", "t1", "quantity=1", "price=110.5", *flags).out
+    voided = call("void", "bots.Wrong", "t1.2", "--reason", "never", "--operator", "anna", *flags)
+    assert (voided.code, voided.out.splitlines()[-1][:33]) == (0, "t1.2 of bots.Wrong is voided, at ")
+    told = [("t2", None), ("t3", "19.95")]
+    wait_until(lambda: _profits("Wrong", *flags) == told, what="the books know it")
+
+
+def test_a_correction_without_receipts_is_called_again(
+    broker: NatsServer, sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = where(sqlite_database)
+    assert call("import", "-", *flags, stdin=jsonl(TOLD)).code == 0
+    with serving_command(tmp_path / "first.log", "--nats", broker.url, *flags):
+        pass  # The broker has its stream from now on, and nobody takes from it.
+    monkeypatch.setattr(speaking, "RECEIPT_SECONDS", 0.3)
+    asked = ("correct", "RSIBot", "t1", "price=90", "--nats", broker.url, *flags)
+    answer = call(*asked)
+    assert answer.code == 4
+    assert "botledger: the correction has no receipt (" in answer.err and "): call it again" in answer.err
+    monkeypatch.undo()
+    with serving_command(tmp_path / "serve.log", "--nats", broker.url, *flags):
+        wait_until(lambda: len(recorded(sqlite_database)) == 8, what="what was sent is recorded")
+        again = call(*asked)
+    assert (again.code, again.out) == (0, "t1 was corrected so already: t1.2 stands in its place, at position 8\n")
+
+
+def test_a_flat_line_of_two_subjects_is_not_sent(served: Path) -> None:
+    flat = line("v1", type="void", target="t1", reason="wrong", subject="ops.anna")
+    answer = call("publish", "-", "--data-dir", str(served), stdin=jsonl([flat]))
+    assert answer.code == 1
+    assert "line 1: ops.anna v1: rejected: subject: is who speaks" in answer.err
 
 
 def test_without_a_ledger_behind_the_broker_receipts_are_missing(broker: NatsServer, tmp_path: Path) -> None:
@@ -145,3 +176,8 @@ def test_a_broker_that_is_not_known_is_one_line(tmp_path: Path) -> None:
     answer = call("publish", "-", "--data-dir", str(tmp_path / "data"), stdin=jsonl([line("d1", subject=BOT)]))
     assert (answer.code, answer.out) == (4, "")
     assert answer.err.startswith("botledger: no broker is known: give --nats URL")
+
+
+def _profits(bot: str, *flags: str) -> list[tuple[str, str | None]]:
+    """The profit of each trade in the books, by id."""
+    return [(row["event_id"], row["profit"]) for row in call("trades", bot, "--json", *flags).rows]

@@ -72,6 +72,24 @@ def test_refusals_stand_in_the_receipts_too(database: Database) -> None:
     assert "\x1b" not in answer.out + answer.err
 
 
+def test_a_flat_line_has_no_room_for_two_subjects_and_says_how_to_write_it(database: Database) -> None:
+    void: dict[str, Any] = {"id": "v1", "type": "void", "at": "2026-01-05T15:30:00Z", "target": "d1", "reason": "wrong"}
+    stated = {"id": "s1", "type": "statement", "at": "2026-01-05T15:30:00Z", "cash": {}, "holdings": {}}
+    flat: list[dict[str, Any] | bytes]
+    flat = [{"subject": BOT, **void}, {"subject": "ops.anna", **stated}, {"subject": BOT, "type": ["void"]}]
+    answer = call("import", "-", "--json", *where(database), stdin=jsonl(flat))
+    assert answer.code == 1
+    assert [(row["subject"], row["id"], row["status"]) for row in answer.rows] == [
+        (BOT, "v1", "rejected"), ("ops.anna", "s1", "rejected"), (BOT, "", "rejected"),
+    ]  # fmt: skip
+    for row, type_ in zip(answer.rows, ("void", "statement"), strict=False):
+        assert row["reason"].startswith(f"subject: is who speaks, but a {type_} has a subject itself")
+        assert '{"subject": SPEAKER, "payload": {…, "subject": OF_WHOM}}' in row["reason"]
+    assert [json.loads(payload) for _, _, _, payload in kept(database)][:2] == [void, stated]
+    apart = [{"subject": by, "payload": {"subject": BOT, **said}} for by, said in ((BOT, void), ("ops.anna", stated))]
+    assert call("import", "-", *where(database), stdin=jsonl(apart)).code == 0
+
+
 def test_a_line_without_end_is_passed_over(directory: Path) -> None:
     stdin = b'{"subject": "' + b"x" * (2 * LINE_BYTES) + b'"}\n' + jsonl([line("d1")])
     answer = call("import", "-", "--json", "--data-dir", str(directory), stdin=stdin)
