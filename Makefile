@@ -51,7 +51,8 @@ lock: tools  ## pin the dependencies anew, with hashes
 	@$(COMPILE) requirements/build.in --output-file requirements/build.txt
 	@$(COMPILE) --extra postgres --extra nkeys pyproject.toml --output-file requirements/production.txt
 	@$(COMPILE) --extra embedded --extra postgres --extra nkeys pyproject.toml --output-file requirements/runtime.txt
-	@$(COMPILE) --extra embedded --extra postgres --extra nkeys --group dev pyproject.toml \
+	@$(COMPILE) --extra embedded --extra postgres --extra nkeys --group dev --group returns --group beancount \
+		--group exports pyproject.toml \
 		--output-file requirements/dev.txt
 
 clean:  ## remove what was installed and made
