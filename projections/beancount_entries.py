@@ -75,7 +75,9 @@ def _changes(twin: Twin, fact: Recorded, matches: Sequence[MatchRow]) -> list[Ch
             return [*closed, *_opened(twin.book, key, fact.position)]
         case BotRegistered():
             keys = [(symbol, holding.currency) for symbol, holding in (event.holdings or {}).items()]
-            return [change for key in keys for change in _opened(twin.book, key, fact.position)]
+            covered = [((match.symbol, match.currency), match) for match in matches]
+            closed = [_closed(key, twin.lots[key][match.opened_by], match, came=True) for key, match in covered]
+            return [*closed, *(change for key in keys for change in _opened(twin.book, key, fact.position))]
         case _:
             return []
 
@@ -89,17 +91,12 @@ def _made_anew(twin: Twin, key: LotKey) -> Iterator[Change]:
 
 
 def _closed(key: LotKey, before: HeldLot, match: MatchRow, *, came: bool) -> Change:
-    """What a match leaves of a lot; `came`: whether the fill bought.
-
-    A holding that was opened over a short can lie behind it; a fill that goes through both makes that lot greater.
-    """
+    """What a match leaves of a lot; `came`: whether the fill bought."""
     lot = before.lot
     if match.quantity == abs(lot.quantity):
         return Change(key, before, None)
     closed, cost = (-match.quantity, -match.proceeds) if came else (match.quantity, match.cost)
     left = lot._replace(quantity=lot.quantity - closed, cost=lot.cost - cost)
-    if abs(left.quantity) > abs(lot.quantity):
-        return Change(key, before, held(left))
     return Change(key, before, reduced(before, left), is_part=True)
 
 
