@@ -7,15 +7,19 @@ two times is the sum of its changes in between.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ledger.amounts import ONE, ZERO, exactly
 from ledger.events import AdjustmentMade, CostBasis, Recorded, TradeExecuted
+from projections.book import Flow, OwnPrice
 from projections.market import Market
 from projections.rows import BotRow, WorthRow
+from projections.standing import NEWEST
 from projections.steps import Step, steps
+from projections.worth import flow_value
 
 PARTS = ("flows", "price", "trades", "fees", "dividends", "charges", "adjustments")
 _OF_MOVEMENT = {"fee": "fees", "dividend": "dividends", "charge": "charges"}
@@ -58,18 +62,19 @@ def _attributed(
 ) -> Attribution:
     found = Attribution(bot.worth)
     tell = _Teller(found, market, bot.base_currency)
+    flows = _Flows(tell, deque(row.date.toordinal() for row in worth))
     for step in steps(bot.name, facts, cost_basis):
+        flows.value(before=step.fact.event.at.toordinal())
+        flows.take(step)
         for movement in step.entries.movements:
             part = _OF_MOVEMENT.get(movement.kind)
             if part is not None:
                 tell.add(part, step.fact, movement.currency, movement.amount)
-            elif movement.kind not in ("purchase", "sale"):
-                found.facts["flows"][step.fact.position] = movement.amount
+    flows.value(before=NEWEST + 1)
     for step in steps(bot.name, [without_fees(fact) for fact in facts], cost_basis):
         for match in step.entries.matches:
             tell.add("trades", step.fact, match.currency, match.profit)
         _tell_adjustment(tell, step)
-    found.parts["flows"] = sum((row.net_flow for row in worth), ZERO)
     found.parts["price"] = bot.worth - sum((found.parts[part] for part in PARTS if part != "price"), ZERO)
     return found
 
@@ -77,10 +82,7 @@ def _attributed(
 def _tell_adjustment(tell: _Teller, step: Step) -> None:
     """What came or went without a trade: at cost, but where it is a flow."""
     event = step.fact.event
-    if not isinstance(event, AdjustmentMade):
-        return
-    if event.cost is not None:
-        tell.found.facts["flows"][step.fact.position] = event.cost if event.quantity > 0 else -event.cost
+    if not isinstance(event, AdjustmentMade) or event.cost is not None:
         return
     left = sum((match.cost if event.quantity < 0 else -match.proceeds for match in step.entries.matches), ZERO)
     tell.add("adjustments", step.fact, event.currency, -left)
@@ -103,6 +105,35 @@ class _Teller:
             if known is None:
                 return
             rate = known.amount
+        self.add_in_base(part, fact, amount * rate)
+
+    def add_in_base(self, part: str, fact: Recorded, amount: Decimal) -> None:
         facts = self.found.facts[part]
-        facts[fact.position] = facts.get(fact.position, ZERO) + amount * rate
-        self.found.parts[part] += amount * rate
+        facts[fact.position] = facts.get(fact.position, ZERO) + amount
+        self.found.parts[part] += amount
+
+
+@dataclass(slots=True)
+class _Flows:
+    """What flowed in or out, told at the first day with a worth that can price it, as `WorthRow.net_flow` is."""
+
+    tell: _Teller
+    days: deque[int]
+    waiting: list[tuple[Recorded, Flow]] = field(default_factory=list)
+    own_prices: dict[str, OwnPrice] = field(default_factory=dict)
+
+    def take(self, step: Step) -> None:
+        self.waiting.extend((step.fact, flow) for flow in step.flows)
+        if self.waiting:
+            self.own_prices = dict(step.book.own_prices)
+
+    def value(self, *, before: int) -> None:
+        """Tell what waits on each day before this one that has a worth."""
+        while self.days and self.days[0] < before:
+            day, waiting, self.waiting = self.days.popleft(), self.waiting, []
+            for fact, flow in waiting:
+                amount = flow_value(flow, self.own_prices, self.tell.base, day, self.tell.market)
+                if amount is None:
+                    self.waiting.append((fact, flow))
+                else:
+                    self.tell.add_in_base("flows", fact, amount)

@@ -128,12 +128,13 @@ class History:
         return View(name, rows.bot, rows, tuple(facts), market, self.point, cost_basis)
 
     def _unknown(self, name: str) -> str:
-        standing = standing_facts(self.own(name)) if name in set(self.names) else []
-        if not standing:
-            return f"no bot {name[:80]!r} is in the log" + (" at that time" if self.point.position else "")
-        first = min(standing, key=lambda fact: fact.order).event.at
-        assert self.point.as_of is not None
-        return f"as of {self.point.as_of.text} there was no bot {name}: its first fact is of {format_time(first)}"
+        subject, as_of = f"{BOTS}{name}", self.point.as_of
+        spoken = [fact for fact in standing_facts(self.own(name)) if fact.subject == subject]
+        if spoken and as_of is not None:
+            first = min(spoken, key=lambda fact: fact.order).event.at
+            return f"as of {as_of.text} there was no bot {name}: its first fact is of {format_time(first)}"
+        is_past = as_of is not None or self.point.position < read_head(self.session).position
+        return f"no bot {name[:80]!r} is in the log" + (" at that time" if is_past else "")
 
 
 def portfolio(view: View) -> Json:

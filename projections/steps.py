@@ -6,17 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ledger.events import CostBasis, Recorded
-from projections.book import Book, Entries, first_registration
+from projections.book import Book, Entries, Flow, first_registration
 from projections.bookkeeping import apply
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One fact entered: the book behind it, and what it put into the tables."""
+    """One fact entered: the book behind it, what it put into the tables, and what flowed in or out by it."""
 
     fact: Recorded
     entries: Entries
     book: Book
+    flows: tuple[Flow, ...]
 
 
 def steps(name: str, facts: Sequence[Recorded], cost_basis: CostBasis | None) -> Iterator[Step]:
@@ -29,5 +30,6 @@ def steps(name: str, facts: Sequence[Recorded], cost_basis: CostBasis | None) ->
     for fact in facts:
         apply(book, fact)
         entries, book.entries = book.entries, Entries()
+        flows, book.flows = tuple(book.flows), []
         book.days.clear()
-        yield Step(fact, entries, book)
+        yield Step(fact, entries, book, flows)

@@ -239,10 +239,16 @@ def test_a_file_that_cannot_be_written_is_one_line(on_disk: Database, tmp_path: 
     assert call("export", "csv", "trades", "-o", str(tmp_path), *where(on_disk)).code == 2
 
 
-def test_a_device_is_written_to_and_stays_one(on_disk: Database) -> None:
-    answer = call("export", "csv", "trades", "-o", "/dev/null", *where(on_disk))
+def test_a_pipe_is_written_to_and_stays_one(on_disk: Database, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # Opened for both, the pipe waits for nobody; what is written fits into it.
+    descriptor = os.open(pipe, os.O_RDWR)
+    answer = call("export", "csv", "lots", "RSIBot", "-o", str(pipe), *where(on_disk))
     assert answer.code == 0
-    assert Path("/dev/null").is_char_device()
+    assert pipe.is_fifo()
+    assert os.read(descriptor, 4_096).decode() == exported(on_disk, "csv", "lots", "RSIBot")
+    os.close(descriptor)
 
 
 def test_a_reader_that_goes_is_no_error_of_ours(on_disk: Database) -> None:

@@ -140,6 +140,10 @@ def test_people_see_the_figures_side_by_side(kept: Database) -> None:
     assert ["RSIBot", "worth", "10008.60", "10007.25", "-1.35", "USD"] in rows
     assert ["net", "flows", "10000.00", "10000.00", "USD"] in rows
     assert ["total", "return", "0.09%", "0.07%", "-0.01%"] in rows
+    # Fees that only the altered books have stand in their place all the same.
+    europe = call("what-if", "Europe", "--fee-rate", "0.001", *where(kept)).out.splitlines()
+    figures = [row[8:20].strip() for row in europe[2:]]
+    assert figures == ["worth", "net flows", "unrealised", "fees", "profit", "total return"]
     left_out = call("what-if", "RSIBot", "Europe", "--without", "RSIBot", *where(kept)).out
     assert "left out" in left_out
     assert all(len(row) <= 80 for row in left_out.splitlines())
