@@ -159,7 +159,7 @@ def _for_people(rows: Iterable[Profit]) -> Iterator[Json]:
     sums: dict[str, list[Profit]] = {}
     for row in rows:
         sums.setdefault(row.currency, []).append(row)
-        yield _rounded(_row(row))
+        yield _rounded(_row(row) | {"key": row.key or "–"})
     for currency, of_it in sums.items():
         if len(of_it) > 1:
             total = {name: plain(sum((getattr(row, name) for row in of_it), ZERO)) for name in _AMOUNTS}

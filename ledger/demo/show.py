@@ -18,7 +18,15 @@ from projections import queries
 
 _CATCH_UP_SECONDS = 30.0
 _LOOK_SECONDS = 0.05
-_COMMANDS = ("bots", "portfolio Rebalancer", "rebuild --check", "rebuild", "verify --books")
+_COMMANDS = (
+    "bots",
+    "portfolio Rebalancer",
+    "pnl Rebalancer",
+    "performance Rebalancer --against MSFT",
+    "rebuild --check",
+    "rebuild",
+    "verify --books",
+)
 
 
 def run_demo(settings: Settings, *, bots: int, console: Console) -> None:

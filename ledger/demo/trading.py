@@ -146,7 +146,7 @@ def _publish_week(feed: Feed, actions: Actions, history: History, week: list[dat
 def _trade(run: Run, order: Order, price: Decimal, at: datetime) -> None:
     fee = max(_LEAST_FEE, (abs(order.quantity) * _FEE_A_SHARE).quantize(_CENT))
     deal = run.buy if order.quantity > 0 else run.sell
-    deal(order.symbol, abs(order.quantity), price=price, fee=fee, at=at)
+    deal(order.symbol, abs(order.quantity), price=price, reference_price=price, fee=fee, at=at)
 
 
 def _crash(data_dir: Path, traders: list[Trader], week: int, day: date) -> str:
@@ -171,6 +171,7 @@ def _duplicate(trader: Trader, day: date) -> str:
         "side": "buy",
         "quantity": "1",
         "price": "90.00",
+        "reference_price": "90.00",
         "fee": "1.00",
     }
     trader.bot.publish([fields])
@@ -183,7 +184,8 @@ def _duplicate(trader: Trader, day: date) -> str:
 def _late(trader: Trader, history: History, day: date) -> str:
     """A trade that the ledger hears of eight weeks after it happened."""
     price = history.closes("IBM", day)[-1]
-    trader.bot.buy("IBM", 5, price=price, fee="1.00", at=datetime.combine(day, _CLOSE), id=f"{day.isoformat()}.late")
+    at = datetime.combine(day, _CLOSE)
+    trader.bot.buy("IBM", 5, price=price, reference_price=price, fee="1.00", at=at, id=f"{day.isoformat()}.late")
     trader.bot.flush(_SECONDS)
     return f"{trader.bot.name} told of a trade of {day} eight weeks late: its books since then were folded again"
 
