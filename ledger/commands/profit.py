@@ -226,7 +226,7 @@ def _told(step: Explained, facts: dict[int, Recorded]) -> Json:
     return {
         "at": format_time(event.at),
         "told": _sentence_of(step),
-        "lots": "\n".join(_lots(step, facts)),
+        "lots": "; ".join(_lots(step, facts)),
         "realised": f"{step.realised + step.dividend:.2f}" if step.closed or step.dividend else "",
         "held": plain(step.held),
     }
