@@ -1,6 +1,6 @@
 """Hypothesis strategies that draw logs: lists of (subject, message), every message valid by DESIGN section 2.
 
-What DESIGN leaves open is not drawn unless a draw says so.
+What DESIGN leaves open is not drawn.
 """
 
 from collections.abc import Sequence
@@ -131,25 +131,7 @@ def bot_messages(draw: st.DrawFn, symbols: Sequence[str]) -> list[Message]:
         if how_often == 2:
             again: Message = draw(st.just(first) | registrations(symbols))
             drawn.append({**again, "at": draw(times())})
-    return without_openings_over_shorts(drawn)
-
-
-def without_openings_over_shorts(messages: list[Message]) -> list[Message]:
-    """DESIGN does not say what opening a holding does to a short that is open already: that is not drawn."""
-
-    def clear(registration: Message, symbol: str) -> bool:
-        return not any(
-            other.get("symbol") == symbol
-            and (other.get("side") == "sell" or (other["type"] == "adjustment" and other["quantity"].startswith("-")))
-            and moment(other["at"]) < moment(registration["at"])
-            for other in messages
-        )
-
-    result = []
-    for drawn in messages:
-        kept = {symbol: held for symbol, held in drawn.get("holdings", {}).items() if clear(drawn, symbol)}
-        result.append({**drawn, "holdings": kept} if kept else {k: v for k, v in drawn.items() if k != "holdings"})
-    return result
+    return drawn
 
 
 @cache

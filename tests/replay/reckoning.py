@@ -1,6 +1,6 @@
 """Money reckoned from messages alone, the naive way, to hold the books against; and every bot's rows from the fold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -87,14 +87,25 @@ def matched(rows: BotRows, key: Key, name: str) -> Fraction:
     return total([row for row in rows.matches if (row.symbol, row.currency) == key], name)
 
 
-def spent_by_fills(bot: str, messages: Sequence[Message], key: Key) -> Fraction:
-    """What trades cost, fees of their currency in, sales negative; what was there at the opening; no adjustment."""
-    spent = Fraction(0)
-    for symbol, (_, cost, currency) in settings_of(bot, heard(as_facts(messages))).holdings.items():
-        spent += cost if (symbol, currency) == key else 0
+def units_without_trade(bot: str, messages: Sequence[Message], key: Key) -> Iterator[tuple[Fact, Fraction, Fraction]]:
+    """The adjustments, and the holdings that were there at the opening: the fact, the signed quantity, and the cost."""
+    registration = settings_of(bot, heard(as_facts(messages))).registration
     for fact in facts_of(bot, messages):
         said = fact.message
-        if kind_of(fact) == "trade" and (said["symbol"], currency_of(said)) == key:
+        if kind_of(fact) == "adjustment" and (said["symbol"], currency_of(said)) == key:
+            yield fact, signed(said), number(said.get("cost", "0"))
+        elif fact == registration:
+            held = said.get("holdings", {}).get(key[0])
+            if held is not None and currency_of(held) == key[1]:
+                yield fact, number(held["quantity"]), number(held["cost"])
+
+
+def spent_by_trades(bot: str, messages: Sequence[Message], key: Key, *, sides: str = "buy sell") -> Fraction:
+    """What trades cost, fees of their currency in, sales negative."""
+    spent = Fraction(0)
+    for fact in facts_of(bot, messages):
+        said = fact.message
+        if kind_of(fact) == "trade" and said["side"] in sides and (said["symbol"], currency_of(said)) == key:
             in_its_currency = said.get("fee_currency", currency_of(said)) == currency_of(said)
             fee = number(said.get("fee", "0")) if in_its_currency else Fraction(0)
             spent += signed(said) * number(said["price"]) + fee
@@ -103,32 +114,23 @@ def spent_by_fills(bot: str, messages: Sequence[Message], key: Key) -> Fraction:
 
 def came_in(bot: str, messages: Sequence[Message], key: Key) -> Fraction:
     """What purchases, the opening and adjustments brought into the lots of a bot that is never short."""
-    sales_aside = [said for said in messages if said[1].get("side") != "sell"]
-    brought = [
-        number(fact.message.get("cost", "0"))
-        for fact in facts_of(bot, messages)
-        if kind_of(fact) == "adjustment"
-        and signed(fact.message) > 0
-        and (fact.message["symbol"], currency_of(fact.message)) == key
-    ]
-    return spent_by_fills(bot, sales_aside, key) + sum(brought, Fraction(0))
+    brought = [cost for _, quantity, cost in units_without_trade(bot, messages, key) if quantity > 0]
+    return spent_by_trades(bot, messages, key, sides="buy") + sum(brought, Fraction(0))
 
 
-def changed_by_adjustments(bot: str, messages: Sequence[Message], rows: BotRows, key: Key) -> Fraction:
-    """By how much adjustments changed what the lots cost, signed as lots: what they opened less what they closed."""
+def changed_without_trade(bot: str, messages: Sequence[Message], rows: BotRows, key: Key) -> Fraction:
+    """By how much units without a trade changed what the lots cost, signed as lots: opened less closed."""
     positions = {(fact.subject, fact.event.id): fact.position for fact in recorded(messages)}
     changed = Fraction(0)
-    for fact in facts_of(bot, messages):
-        said = fact.message
-        if kind_of(fact) != "adjustment" or (said["symbol"], currency_of(said)) != key:
-            continue
-        sign = 1 if signed(said) > 0 else -1
-        closed = [row for row in rows.matches if row.closed_by == positions[fact.subject, said["id"]]]
-        left = number(said.get("cost", "0"))
+    for fact, quantity, cost in units_without_trade(bot, messages, key):
+        sign = 1 if quantity > 0 else -1
+        by = positions[fact.subject, fact.message["id"]]
+        closed = [row for row in rows.matches if row.closed_by == by and (row.symbol, row.currency) == key]
+        left = cost
         for row in closed:
             # What a piece takes of the stated cost is lost, and it leaves at its own: a long one's is above zero.
-            left -= share(number(said.get("cost", "0")), Fraction(row.quantity), abs(signed(said)))
+            left -= share(cost, Fraction(row.quantity), abs(quantity))
             changed += sign * Fraction(row.cost)
-        if total(closed, "quantity") != abs(signed(said)):
+        if total(closed, "quantity") != abs(quantity):
             changed += sign * left
     return changed

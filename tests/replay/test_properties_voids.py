@@ -22,7 +22,8 @@ from tests.strategies_corrections import identity_of, void
 from tests.strategies_fields import times
 
 TICK = timedelta(microseconds=1)
-STATEMENT = ("ops.night", "what-is-booked")
+STATEMENT = ("ops.night", "-")
+"""Who states, and an id that comes before all others of the same moment."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,12 @@ class Story:
 
 @st.composite
 def stories(draw: st.DrawFn) -> Story:
-    """One fact is voided, or several, or all, some of them twice, by whoever may, before or after they arrive."""
+    """One fact is voided, or several, or all of a bot, some twice, by whoever may, before or after they arrive."""
     messages = draw(facts_of_everyone())
     gone = draw(st.lists(st.sampled_from(messages), min_size=1, max_size=len(messages), unique_by=identity_of))
+    if draw(st.integers(0, 3)) == 3:
+        silenced = draw(st.sampled_from([said for said in messages if said[0].startswith("bots.")]))[0]
+        gone = [said for said in messages if said[0] == silenced]
     twice = gone + draw(st.lists(st.sampled_from(gone), max_size=2))
     voids = [draw(void(identity_of(said), f"void{number}")) for number, said in enumerate(twice)]
     left = [said for said in messages if said not in gone]

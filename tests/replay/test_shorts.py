@@ -20,18 +20,19 @@ def numbers(*texts: str) -> tuple[Decimal, ...]:
 def test_a_sale_through_zero_closes_every_long_lot_and_opens_a_short_flagged_unless_allowed(
     replay: Replay, allow_short: bool, kinds: list[str]
 ) -> None:
-    given = [opening("1000", allow_short=allow_short), buy("QQQ", "1", price="100"), buy("QQQ", "2", price="110")]
-    then = replay(*given, sell("QQQ", "7", price="120", fee="1", id="flip"))
-    # One and two sevenths of the fee, half-even to 30 decimals, go with what is closed; the short takes the rest.
+    given = [opening("1000", allow_short=allow_short), buy("QQQ", "1", price="100"), buy("QQQ", "1", price="110")]
+    then = replay(*given, sell("QQQ", "3", price="120", fee="2", id="flip"))
+    # Two thirds of the fee, half-even to 30 decimals, go with each lot that is closed; the short takes the rest.
+    third = "119." + "3" * 30
     assert columns(then.matches, "quantity", "proceeds", "cost") == [
-        numbers("1", "119." + "857142" * 4 + "857143", "100"),
-        numbers("2", "239." + "714285" * 4 + "714286", "220"),
+        numbers("1", third, "100"),
+        numbers("1", third, "110"),
     ]
     assert columns(then.lots, "opened_by", "quantity", "cost_basis") == [
-        ((SUBJECT, "flip"), *numbers("-4", "-479." + "428571" * 5))
+        ((SUBJECT, "flip"), *numbers("-1", "-119." + "3" * 29 + "4"))
     ]
     assert columns(then.flags, "kind") == kinds
-    assert then.bot.cash == {"USD": Decimal(1519)}
+    assert then.bot.cash == {"USD": Decimal(1148)}
 
 
 def test_a_purchase_through_zero_covers_every_short_lot_and_opens_a_long_one(replay: Replay) -> None:
@@ -102,3 +103,15 @@ def test_the_pool_of_a_short_is_opened_by_its_first_sale_and_covered_at_its_aver
     then = replay(*given, *when)
     assert columns(then.trades, "profit") == [None, None, Decimal(5), Decimal(7)]
     assert columns(then.lots, "opened_by", "quantity", "cost_basis") == [((SUBJECT, "flip"), *numbers("1", "8"))]
+
+
+def test_what_an_opening_brings_covers_at_cost_what_was_sold_before_it(replay: Replay) -> None:
+    held = {"QQQ": {"quantity": "5", "cost": "50"}}
+    given = [sell("QQQ", "2", price="100"), register(allow_short=True, holdings=held, at="2026-01-06", id="opening")]
+    then = replay(*given, sell("QQQ", "1", price="12", at="2026-01-07"))
+    assert columns(then.matches, "quantity", "proceeds", "cost", "profit") == [
+        numbers("2", "200", "200", "0"),
+        numbers("1", "12", "10", "2"),
+    ]
+    assert columns(then.lots, "opened_by", "quantity", "cost_basis") == [((SUBJECT, "opening"), *numbers("2", "20"))]
+    assert then.flags == []
