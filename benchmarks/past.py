@@ -24,9 +24,8 @@ from ledger.intake import record
 from ledger.log import read_head
 from ledger.settings import Database
 from projections import history
-from projections.book import Book, first_registration
+from projections.book import Book, first_registration, traded
 from projections.bookkeeping import apply, close_day
-from projections.folding import traded
 from projections.history import History, point_of
 from projections.market import Market
 from projections.points import read_moment

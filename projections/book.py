@@ -7,7 +7,7 @@ those of the day `changed_on`, which is not in `days` yet. How facts are entered
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -120,6 +120,18 @@ def first_registration(facts: Iterable[Recorded]) -> Recorded | None:
     """The registration that counts: the first in the total order."""
     found = [fact for fact in facts if isinstance(fact.event, BotRegistered)]
     return min(found, key=lambda fact: fact.order, default=None)
+
+
+def traded(facts: Sequence[Recorded]) -> set[str]:
+    """The symbols that these facts trade or open."""
+    found: set[str] = set()
+    for fact in facts:
+        match fact.event:
+            case TradeExecuted() | AdjustmentMade():
+                found.add(fact.event.symbol)
+            case BotRegistered() if fact.event.holdings:
+                found.update(fact.event.holdings)
+    return found
 
 
 def copy_of(book: Book) -> Book:

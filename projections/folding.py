@@ -11,8 +11,8 @@ from datetime import datetime
 from decimal import Inexact
 
 from ledger.amounts import exact, rounded
-from ledger.events import AdjustmentMade, BotRegistered, CostBasis, FactVoided, Recorded, TradeExecuted
-from projections.book import Book, Entries, copy_of, first_registration, is_later_day
+from ledger.events import BotRegistered, CostBasis, FactVoided, Recorded
+from projections.book import Book, Entries, copy_of, first_registration, is_later_day, traded
 from projections.bookkeeping import apply, close_day
 from projections.days import start_of
 from projections.executions import Run, run_row, take_runs
@@ -64,7 +64,7 @@ class BotRows:
 
     Rows with a date are those from `from_day` on; where `replaces`, they stand for all that were there.
     `clears_worth`: whether there can be rows of the worth from that day on. `book_flags` are about the whole book.
-    `bot` is None where no fact of the bot's own stands.
+    `bot` is None where no fact of the bot's own stands. `without_price` are days of the worth on which none came in.
     """
 
     name: str
@@ -78,6 +78,7 @@ class BotRows:
     flags: list[FlagRow]
     runs: list[RunRow]
     worth: list[WorthRow]
+    without_price: list[int]
     snapshots: list[SnapshotRow]
     lots: Change[LotRow]
     holdings: Change[HoldingRow]
@@ -166,18 +167,6 @@ def fold_from(
         kept.facts = kept.snapshot_at = snapshot.facts
         kept.book.entries.flags.extend(kept.void_flags)
         return _advance(kept, facts, late, market, from_day=from_day, replaces=True)
-
-
-def traded(facts: Sequence[Recorded]) -> set[str]:
-    """The symbols that these facts trade or open."""
-    found: set[str] = set()
-    for fact in facts:
-        match fact.event:
-            case TradeExecuted() | AdjustmentMade():
-                found.add(fact.event.symbol)
-            case BotRegistered() if fact.event.holdings:
-                found.update(fact.event.holdings)
-    return found
 
 
 def _fold(
@@ -275,6 +264,7 @@ def _rows(
         flags=[row for row in entries.flags if row.at >= since],
         runs=[run_row(book.name, key, kept.runs[key]) for key, at in runs.items() if at >= since],
         worth=[row for row in valued.rows if row.date >= since],
+        without_price=valued.without_price,
         snapshots=[row for row in snapshots if row.date >= since],
         lots=change_lots(written, book),
         holdings=change(written, written.holdings, holdings),

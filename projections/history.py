@@ -19,8 +19,9 @@ from ledger.fields import format_time
 from ledger.log import read_head
 from ledger.reading import position_known_at
 from projections.altering import Transform
+from projections.book import traded
 from projections.commons import BOTS, Commons
-from projections.folding import BotRows, fold, traded
+from projections.folding import BotRows, fold
 from projections.market import Market
 from projections.market_rows import take_in
 from projections.points import Moment

@@ -17,9 +17,8 @@ from typing import Literal
 from ledger.amounts import ZERO, exactly
 from ledger.events import AdjustmentMade, BotRegistered, ChargeApplied, CostBasis, Event, Recorded, TradeExecuted
 from ledger.market_events import DividendDeclared
-from projections.book import Book, Entries, LotKey, first_registration
+from projections.book import Book, Entries, LotKey, first_registration, traded
 from projections.bookkeeping import apply
-from projections.folding import traded
 from projections.market import Market
 from projections.rows import MovementRow
 from projections.standing import NEWEST

@@ -18,11 +18,10 @@ from ledger.fields import interval_length
 from ledger.log import read_head
 from ledger.reading import read_at, read_between
 from ledger.schema import events
-from projections.book import Book, BookDay
+from projections.book import Book, BookDay, traded
 from projections.bookkeeping import apply
 from projections.commons import BOTS, Commons
 from projections.days import DAY, start_of
-from projections.folding import traded
 from projections.generations import CHECKPOINT
 from projections.lots import Lot
 from projections.market import Market, Told

@@ -17,10 +17,9 @@ from ledger.fields import format_time
 from ledger.ids import fitting, id_part, successor_id
 from ledger.messages import Fact, decode, encode
 from ledger.reading import find_fact, find_successors
-from projections.book import Book, first_registration
+from projections.book import Book, first_registration, traded
 from projections.bookkeeping import apply
 from projections.commons import BOTS
-from projections.folding import traded
 from projections.history import History
 from projections.market import Market
 from projections.statements import compare_statement

@@ -60,7 +60,7 @@ def result_of(
         worth=rows.bot.worth,
         net_flows=total(row.net_flow for row in rows.worth),
         parts=parts,
-        days=of_worth(rows.worth),
+        days=of_worth(rows.worth, rows.without_price),
         unpriced=frozenset(rows.bot.unpriced),
     )
 

@@ -98,7 +98,6 @@ class WorthRow(NamedTuple):
     net_flow: Decimal
     unpriced: list[str]
     oldest_price_at: datetime | None
-    priced: bool
 
 
 class BotRow(NamedTuple):

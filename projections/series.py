@@ -6,21 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from ledger.amounts import ONE, ZERO, exactly
+from ledger.amounts import ZERO, exactly
 from projections.days import end_of
 from projections.market import Market
 from projections.returns import WorthDay, of_prices
 from projections.rows import WorthRow
+from projections.worth import pairs
 
 _TICK = timedelta(microseconds=1)
 
 
-def of_worth(rows: Iterable[WorthRow]) -> list[WorthDay]:
+def of_worth(rows: Iterable[WorthRow], without_price: Iterable[int]) -> list[WorthDay]:
     """A bot's worth, flows, and whether a price came in, day by day.
 
     Units: in the bot's base currency.
     """
-    return [WorthDay(row.date.toordinal(), row.portfolio_worth, row.net_flow, row.priced) for row in rows]
+    unpriced = set(without_price)
+    return [
+        WorthDay(day := row.date.toordinal(), row.portfolio_worth, row.net_flow, day not in unpriced) for row in rows
+    ]
 
 
 def converted(
@@ -28,7 +32,8 @@ def converted(
 ) -> tuple[list[WorthDay], list[int]]:
     """A series in another currency, at the rate of each day; the days without a rate, which are left out.
 
-    Shape: what flowed on days that are left out comes with the first one that is not.
+    Shape: a day on which only a rate came in has its place too; what flowed on days that are left out comes with
+    the first one that is not.
     """
     return exactly(lambda: _converted(days, market, base, currency))
 
@@ -52,19 +57,24 @@ def fleets(modes: Mapping[str, str], *, mixed: bool) -> dict[str, list[str]]:
 
 
 def _converted(days: Sequence[WorthDay], market: Market, base: str, currency: str) -> tuple[list[WorthDay], list[int]]:
+    if base == currency or not days:
+        return list(days), []
+    rows = {row.day: row for row in days}
+    came = {day for pair in pairs(base, currency) for day in market.price_days(pair, start=days[0].day, end=None)}
     found: list[WorthDay] = []
     without: list[int] = []
-    waiting = ZERO
-    for day in days:
-        rate = ONE if base == currency else None
-        if rate is None and (known := market.rate(base, currency, day.day)) is not None:
-            rate = known.amount
-        if rate is None:
-            without.append(day.day)
-            waiting += day.net_flow
-            continue
-        found.append(WorthDay(day.day, day.worth * rate, (day.net_flow + waiting) * rate, day.priced))
-        waiting = ZERO
+    worth = waiting = ZERO
+    for day in sorted(rows.keys() | came):
+        row = rows.get(day)
+        if row is not None:
+            worth, waiting = row.worth, waiting + row.net_flow
+        rate = market.rate(base, currency, day)
+        if rate is not None:
+            priced = day in came or (row is not None and row.priced)
+            found.append(WorthDay(day, worth * rate.amount, waiting * rate.amount, priced))
+            waiting = ZERO
+        elif row is not None:
+            without.append(day)
     return found, without
 
 

@@ -140,7 +140,6 @@ class PortfolioWorth(Base):
     """Worth at the end of a day, in the base currency; `date` is 00:00Z of the day, `created_at` its end.
 
     `net_flow`: what came from outside since the row before. `unpriced`: what had no price or rate and adds nothing.
-    `priced`: whether a price or rate came in on the day.
     """
 
     __tablename__ = "portfolio_worth"
@@ -154,7 +153,6 @@ class PortfolioWorth(Base):
     net_flow: Mapped[Decimal]
     unpriced: Mapped[list[str]]
     oldest_price_at: Mapped[datetime | None]
-    priced: Mapped[bool]
 
 
 class Lot(Base):

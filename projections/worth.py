@@ -39,7 +39,7 @@ class Valued:
 
     `before_change` is the end of the day before the last one on which the book changed (None where it did not),
     `before_newest` that before the newest day, `carries` those before days that were asked for. `interests`: up to
-    which day prices of a name matter (None: still).
+    which day prices of a name matter (None: still). `without_price`: days with a row on which no price or rate came in.
     """
 
     rows: list[WorthRow] = field(default_factory=list)
@@ -47,6 +47,7 @@ class Valued:
     before_newest: Carry | None = None
     interests: dict[str, int | None] = field(default_factory=dict)
     carries: dict[int, Carry] = field(default_factory=dict)
+    without_price: list[int] = field(default_factory=list)
     unpriced: frozenset[str] = frozenset()
 
 
@@ -104,8 +105,11 @@ def value_book(
             if not changed and worth.newest_day != day:
                 continue
             net_flow, pending = _settle(pending, state, base, day, market)
-            priced = worth.newest_day == day or _traded(state, day)
-            valued.rows.append(_row(bot, day, worth, held, net_flow, priced=priced))
+            valued.rows.append(
+                WorthRow(bot, start_of(day), worth.total, held, end_of(day), net_flow, worth.unpriced, worth.oldest_at)
+            )
+            if worth.newest_day != day and not _traded(state, day):
+                valued.without_price.append(day)
             unpriced = unpriced.union(worth.unpriced) if worth.unpriced else unpriced
     valued.carries.update((day, Carry(day - 1, state, pending, unpriced)) for day in wanted)
     for flow in pending:
@@ -174,11 +178,6 @@ def flow_value(flow: Flow, own_prices: Mapping[str, OwnPrice], base: str, day: i
 def pairs(currency: str, base: str) -> tuple[str, ...]:
     """The symbols whose closes turn a currency into the base."""
     return () if currency == base else (f"{currency}{base}{RATE_SUFFIX}", f"{base}{currency}{RATE_SUFFIX}")
-
-
-def _row(bot: str, day: int, worth: Worth, held: dict[str, Decimal], net_flow: Decimal, *, priced: bool) -> WorthRow:
-    start, end = start_of(day), end_of(day)
-    return WorthRow(bot, start, worth.total, held, end, net_flow, worth.unpriced, worth.oldest_at, priced)
 
 
 def _traded(state: BookDay, day: int) -> bool:

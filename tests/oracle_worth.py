@@ -212,11 +212,6 @@ def days_to_try(whole: Book, market: Market) -> list[date]:
     return sorted(days)
 
 
-def told_price(fact: Fact, bot: str) -> bool:
-    """Whether a fact is a trade of this bot's, which tells a price."""
-    return kind_of(fact) == "trade" and fact.subject == f"bots.{bot}"
-
-
 def worth_rows(bot: str, facts: Sequence[Fact]) -> list[Row]:
     market = market_of(facts)
     whole = fold(bot, facts)
@@ -247,7 +242,6 @@ def worth_rows(bot: str, facts: Sequence[Fact]) -> list[Row]:
                 "net_flow": net_flow,
                 "unpriced": sorted(value.unpriced),
                 "oldest_price_at": min((price.time for price in value.used), default=None),
-                "priced": new_bar or any(start <= at(fact) < end for fact in facts if told_price(fact, bot)),
             }
         )
     return rows

@@ -24,9 +24,9 @@ from ledger.market_events import BarsPublished
 from ledger.reading import find_fact
 from ledger.settings import Settings
 from projections.attribution import PARTS, Attribution, attribute
+from projections.book import traded
 from projections.commons import BOTS
 from projections.days import bar_end
-from projections.folding import traded
 from projections.history import History, View, point_of
 from projections.points import Moment
 from projections.sources import common_facts

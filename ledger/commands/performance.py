@@ -140,7 +140,8 @@ def _series(past: History, bot: str | None, *, mixed: bool, currency: str | None
 def _in(past: History, view: View, currency: str) -> list[WorthDay]:
     """A bot's series in a currency; that days are left out is said."""
     base = view.bot.base_currency
-    found, without = converted(of_worth(view.rows.worth), past.commons.market, base=base, currency=currency)
+    days = of_worth(view.rows.worth, view.rows.without_price)
+    found, without = converted(days, past.commons.market, base=base, currency=currency)
     if without:
         since = f"{base} in {currency}, from {date.fromordinal(without[0])} on"
         say(f"botledger: {view.name} has {len(without)} days without a rate of {since}: they are left out")

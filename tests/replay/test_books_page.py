@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from ledger.amounts import ZERO, exact
 from ledger.events import Recorded
-from projections.book import Book
-from projections.folding import traded
+from projections.book import Book, traded
 from projections.market import Market
 from projections.market_rows import take_in
 from projections.profit import Question, profits

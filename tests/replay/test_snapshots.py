@@ -11,9 +11,8 @@ from ledger.database import get_db_session
 from ledger.events import Recorded
 from ledger.log import read_head
 from projections import folding
-from projections.book import Book, copy_of, first_registration
+from projections.book import Book, copy_of, first_registration, traded
 from projections.bookkeeping import apply
-from projections.folding import traded
 from projections.market import Market
 from projections.projector import Projector
 from projections.snapshots import read_snapshot
