@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ledger.amounts import ZERO
-from ledger.events import BotRegistered, CostBasis, OrderKey, Recorded
+from ledger.events import AdjustmentMade, BotRegistered, CostBasis, OrderKey, Recorded, TradeExecuted
 from projections.lots import Lot
 from projections.rows import FlagRow, MatchRow, MovementRow, TradeRow
 

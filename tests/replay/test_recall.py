@@ -67,7 +67,8 @@ def assert_recalled(world: World) -> int:
                 if view is not None and quick is not None:
                     found += 1
                     told = history.portfolio(view)
-                    assert quick == told, {name: (quick[name], told[name]) for name in told if quick[name] != told[name]}
+                    differing = {key: (quick[key], told[key]) for key in told if quick[key] != told[key]}
+                    assert differing == {}
     return found
 
 
