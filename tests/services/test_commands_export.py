@@ -112,7 +112,7 @@ def test_csv_has_one_header_and_a_line_for_each_row(kept: Database) -> None:
         ["5", "RSIBot", "QQQ", "false", "1", "414.2", "2026-01-05T15:40:00Z", "2", "414.2", "0", "USD", "t2", "r-1"],
     ]
     [_, day] = cells(exported(kept, "csv", "worth", "RSIBot"))
-    assert (json.loads(day[3]), day[6:]) == ({"QQQ": "2", "USD": "9177.6"}, ["[]", "2026-01-06T00:00:00Z", "true"])
+    assert (json.loads(day[3]), day[6:]) == ({"QQQ": "2", "USD": "9177.6"}, ["[]", "2026-01-06T00:00:00Z"])
 
 
 def test_no_text_runs_as_a_formula_and_numbers_stay_numbers(kept: Database) -> None:
