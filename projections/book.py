@@ -153,8 +153,8 @@ def copy_of(book: Book) -> Book:
 
 
 def is_later_day(book: Book, fact: Recorded) -> bool:
-    """Whether a fact is of a later day than all that the book has seen, and its registration, if any, is behind it."""
-    if book.applied is None or fact.event.at.toordinal() <= book.applied[0].toordinal():
+    """Whether a fact is of a later day than all that the book has seen, the bot's first fact and registration too."""
+    if book.first is None or book.applied is None or fact.event.at.toordinal() <= book.applied[0].toordinal():
         return False
     return book.registration is None or book.registration.order <= book.applied
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ledger.amounts import ZERO, exactly
-from ledger.events import AdjustmentMade, BotRegistered, CostBasis, Event, Recorded, TradeExecuted
+from ledger.events import AdjustmentMade, BotRegistered, ChargeApplied, CostBasis, Event, Recorded, TradeExecuted
 from ledger.market_events import DividendDeclared, SharesSplit
 from projections.book import Book
 from projections.rows import MatchRow
@@ -88,7 +88,7 @@ def _explained(
 
 def _is_wanted(told: Explained, symbol: str | None, run: str | None) -> bool:
     event = told.fact.event
-    if run is not None and (not isinstance(event, TradeExecuted) or event.run != run):
+    if run is not None and (not isinstance(event, TradeExecuted | ChargeApplied) or event.run != run):
         return False
     return symbol is None or told.symbol == symbol
 
@@ -106,6 +106,8 @@ def _told(step: Step) -> Iterable[Explained]:
                 yield _one(step, symbol, holding.currency, opened)
         case SharesSplit() if any(key[0] == event.symbol and lots for key, lots in step.book.lots.items()):
             yield _one(step, event.symbol, "", None)
+        case ChargeApplied() if event.run is not None:
+            yield _one(step, "", event.currency, None)
         case DividendDeclared() if step.entries.movements:
             yield _one(step, event.symbol, event.currency, None)
 

@@ -16,6 +16,7 @@ from ledger.amounts import exact
 from ledger.events import Recorded
 from ledger.fields import interval_length
 from ledger.log import read_head
+from ledger.market_events import BarsPublished
 from ledger.reading import read_at, read_between
 from ledger.schema import events
 from projections.book import Book, BookDay, traded
@@ -35,8 +36,6 @@ from projections.tables import Checkpoint, Flag, HistoricData, PendingFold, Port
 from projections.telling import FLAGS_TOLD, Json, portfolio_of
 from projections.voids import standing_facts
 from projections.worth import Carry, foreign_currencies, pairs, value
-
-_MARKET_RANK = 2
 
 
 def recall(session: Session, name: str, as_of: Moment) -> Json | None:
@@ -157,7 +156,7 @@ def _load_closes(session: Session, market: Market, symbols: Iterable[str], as_of
             ).one_or_none()
             if row is not None:
                 currency, start, close, adjusted_through, at, event_id, subject = row
-                order = (at, _MARKET_RANK, event_id, subject)
+                order = (at, BarsPublished.rank, event_id, subject)
                 market.record_close(Told(symbol, currency, start, length, close, adjusted_through, order))
 
 

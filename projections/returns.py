@@ -189,7 +189,8 @@ def _counted(days: Sequence[WorthDay]) -> tuple[list[Growth], list[str]]:
         if step.invested < 0:
             return [], [f"No time-weighted figures: worth was below zero before {date.fromordinal(step.day)}."]
         if step.left < 0:
-            return [], [f"No time-weighted figures: worth fell below zero on {date.fromordinal(step.day)}."]
+            fell = f"worth fell below zero on {date.fromordinal(step.day)}, before what came in on that day"
+            return [], [f"No time-weighted figures: {fell}."]
         if step.invested:
             series.append(Growth(step.day, step.left / step.invested))
         elif not notes:

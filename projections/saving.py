@@ -96,7 +96,8 @@ def _remove_dated(session: Session, folded: Sequence[BotRows]) -> None:
         delete_rows(session, table(of), keys, since=column)
     worth = [{"bot_name": rows.name, "date": start_of(max(rows.from_day, 1))} for rows in folded if rows.clears_worth]
     delete_rows(session, table(PortfolioWorth), worth, since="date")
-    snapshots = [{"bot_name": rows.name, "date": start_of(rows.from_day + 1)} for rows in replaced]
+    # Whatever is new, a snapshot of a later day does not hold it; also where the fold went on from what was kept.
+    snapshots = [{"bot_name": rows.name, "date": start_of(rows.from_day + 1)} for rows in folded]
     delete_rows(session, table(Snapshot), snapshots, since="date")
     everything = [rows for rows in replaced if rows.from_day == EVERYTHING]
     delete_rows(session, table(RunLog), [{"bot_name": rows.name} for rows in everything])

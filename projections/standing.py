@@ -63,10 +63,15 @@ def _holding(book: Book, market: Market, symbol: str, costs: dict[str, Decimal])
 
 
 def standing_interests(book: Book, market: Market) -> dict[str, None]:
-    """The currency pairs that turn prices into the currencies of the lots, for as long as these are open."""
+    """What is held, and the pairs that turn its prices into the currencies of its lots, for as long as these are open.
+
+    Lots in two currencies can add up to nothing: no worth depends on their price, but the holding tells it, and a
+    split changes them.
+    """
     found: dict[str, None] = {}
     for (symbol, currency), lots in book.lots.items():
         if lots:
+            found[symbol] = None
             own = book.own_prices.get(symbol)
             told = {*market.currencies(symbol), currency if own is None else own.currency} - {currency}
             for other in told:

@@ -104,6 +104,8 @@ def value_book(
             worth = value(state, base, day, market)
             if not changed and worth.newest_day != day:
                 continue
+            if pending:
+                _note_flows(valued.interests, pending, state, base, market, until=day)
             net_flow, pending = _settle(pending, state, base, day, market)
             valued.rows.append(
                 WorthRow(bot, start_of(day), worth.total, held, end_of(day), net_flow, worth.unpriced, worth.oldest_at)
@@ -112,8 +114,7 @@ def value_book(
                 valued.without_price.append(day)
             unpriced = unpriced.union(worth.unpriced) if worth.unpriced else unpriced
     valued.carries.update((day, Carry(day - 1, state, pending, unpriced)) for day in wanted)
-    for flow in pending:
-        valued.interests.update(dict.fromkeys((flow.name, *pairs(flow.name, base))))
+    _note_flows(valued.interests, pending, state, base, market, until=None)
     valued.before_newest = before_newest and Carry(*before_newest)
     valued.before_change = before_change and Carry(*before_change)
     valued.unpriced = unpriced
@@ -216,6 +217,26 @@ def _note_interests(
     for currency in foreign:
         for pair in pairs(currency, base):
             interests[pair] = until
+
+
+def _note_flows(
+    interests: dict[str, int | None],
+    flows: Iterable[Flow],
+    state: BookDay,
+    base: str,
+    market: Market,
+    *,
+    until: int | None,
+) -> None:
+    """Prices of what flowed matter up to the day that priced it, or still, whatever is left of it at the day's end."""
+    for flow in flows:
+        currencies = {flow.name} if flow.is_cash else {*market.currencies(flow.name)}
+        own = None if flow.is_cash else state.own_prices.get(flow.name)
+        if own is not None:
+            currencies.add(own.currency)
+        for name in (flow.name, *(pair for currency in currencies for pair in pairs(currency, base))):
+            known = interests.get(name, 0)
+            interests[name] = None if until is None or known is None else max(known, until)
 
 
 def _candidates(segment: _Segment, foreign: Iterable[str], base: str, market: Market) -> Sequence[int]:

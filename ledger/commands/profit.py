@@ -16,7 +16,7 @@ from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import show, write
 from ledger.commands.points import Times, cost_basis_option, reading_history, with_times
 from ledger.errors import UnknownName
-from ledger.events import AdjustmentMade, CostBasis, Recorded, TradeExecuted
+from ledger.events import AdjustmentMade, ChargeApplied, CostBasis, Recorded, TradeExecuted
 from ledger.fields import format_time
 from ledger.settings import Settings
 from projections.explaining import Explained, Opened, explain
@@ -135,7 +135,8 @@ def explain_command(
         view = past.view(bot)
     found = explain(bot, view.facts, symbol=symbol, run=run, cost_basis=cost_basis)
     if not found:
-        raise UnknownName(f"{bot} has no facts of {symbol}" if run is None else f"{bot} has no trades in run {run}")
+        what = f"facts of {symbol}" if run is None else f"trades and no charges in run {run}"
+        raise UnknownName(f"{bot} has no {what}")
     key = symbol if symbol is not None else run
     rows = profits_of(view, Question("symbol" if run is None else "run"), cost_basis)
     totals = [row for row in rows if row.key == key]
@@ -193,7 +194,7 @@ def _step(step: Explained, facts: dict[int, Recorded]) -> Json:
 
 def _said(event: Any) -> Json:
     """What the fact itself says in numbers."""
-    names = ("side", "quantity", "price", "fee", "currency", "new", "old", "per_share", "cost", "reason")
+    names = ("side", "quantity", "price", "fee", "currency", "new", "old", "per_share", "amount", "cost", "reason")
     told = {name: getattr(event, name) for name in names if getattr(event, name, None) is not None}
     if "cost" in told:
         told["stated_cost"] = told.pop("cost")
@@ -240,6 +241,8 @@ def _sentence_of(step: Explained) -> str:
             return f"{event.side} {plain(event.quantity)} {event.symbol} at {plain(event.price)} {event.currency}{fee}"
         case AdjustmentMade():
             return f"{plain(event.quantity)} {event.symbol} ({event.reason})"
+        case ChargeApplied():
+            return f"charge {plain(event.amount)} {event.currency} ({event.reason})"
         case _ if event.type == "split":
             return f"split {event.new}:{event.old}"
         case _ if event.type == "dividend":
