@@ -19,11 +19,14 @@ from projections.snapshots import read_snapshot
 from projections.sources import bot_facts, bot_subjects, load_commons, newest_snapshot
 from projections.voids import standing_facts
 from tests.replay.conftest import assert_whole
+from tests.replay.given import buy, deposit, opening, sell, split, told
 from tests.replay.outcome import assert_same
 from tests.replay.test_properties import Arrival, arrivals
 from tests.replay.ways import folded_in_memory, live_books, record
 from tests.replay.worlds import Fresh, World
 from tests.strategies import ALWAYS
+
+FIFTH = "2026-01-05"
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +47,27 @@ def test_late_facts_give_the_same_books_from_a_snapshot_as_from_the_first_fact(
         assert_same(live_books(world.database), folded_in_memory(arrival.messages), way="followed with snapshots")
         assert_whole(world.database)
         assert_snapshots_hold(world)
+
+
+def test_a_snapshot_before_a_split_that_is_announced_ahead_goes_with_what_happens_before_it(
+    fresh_sqlite: Fresh,
+) -> None:
+    steps = (
+        [opening("100", at=f"{FIFTH}T00:00:00Z"), buy("X", "1", price="10"), sell("X", "1", price="10")],
+        [split("X", "2026-02-01", 2, 1)],
+        [deposit("1", at=f"{FIFTH}T20:00:00Z")],
+        [buy("GOLD", "1", price="50", at="2026-01-07T10:00:00Z")],
+        [deposit("7", at="2026-02-03T10:00:00Z")],
+        [deposit("5", at="2026-02-02T10:00:00Z")],
+    )
+    messages = told([message for step in steps for message in step])
+    with fresh_sqlite() as world:
+        projector = Projector(world.database, generation=world.live)
+        for step in steps:
+            record(world.database, [messages.pop(0) for _ in step])
+            projector.catch_up()
+            assert_snapshots_hold(world)
+        assert_whole(world.database)
 
 
 def assert_snapshots_hold(world: World) -> None:
