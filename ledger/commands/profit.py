@@ -137,9 +137,10 @@ def explain_command(
     if not found:
         what = f"facts of {symbol}" if run is None else f"trades and no charges in run {run}"
         raise UnknownName(f"{bot} has no {what}")
-    key = symbol if symbol is not None else run
+    key = symbol or run or ""
     rows = profits_of(view, Question("symbol" if run is None else "run"), cost_basis)
-    totals = [row for row in rows if row.key == key]
+    nothing = Profit(key, next((step.currency for step in found if step.currency), view.bot.base_currency))
+    totals = [row for row in rows if row.key == key] or [nothing]
     ids = {fact.position: fact for fact in view.facts}
     if as_json:
         show([*(_step(step, ids) for step in found), *map(_total, totals)], (), as_json=True, nothing="")

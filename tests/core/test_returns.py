@@ -134,14 +134,14 @@ FLOWS_ASIDE = ", before what came in on that day"
     [
         (
             [day(0, "9", "9"), day(1, "-1"), day(2, "5")],
-            "worth fell below zero on 2026-01-06, before what came in on that day",
+            "worth fell below zero on 2026-01-06",
         ),
         ([day(0, "9", "9"), day(1, "4", "5")], "worth fell below zero on 2026-01-06"),
         ([day(0, "9", "9"), day(1, "-1", "-10"), day(2, "-1")], "worth was below zero before 2026-01-07"),
         ([day(0, "-1", "9")], "worth fell below zero on 2026-01-05"),
         (
             [day(0, "9", "9"), day(1, "0"), day(2, "-1")],
-            "worth fell below zero on 2026-01-07, before what came in on that day",
+            "worth fell below zero on 2026-01-07",
         ),
     ],
 )

@@ -50,8 +50,9 @@ def test_late_facts_give_the_same_books_from_a_snapshot_as_from_the_first_fact(
 
 
 def test_a_snapshot_before_a_split_that_is_announced_ahead_goes_with_what_happens_before_it(
-    fresh_sqlite: Fresh,
+    fresh_sqlite: Fresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(folding, "FACTS_A_SNAPSHOT", 4)  # The first four facts, and no other before the end.
     steps = (
         [opening("100", at=f"{FIFTH}T00:00:00Z"), buy("X", "1", price="10"), sell("X", "1", price="10")],
         [split("X", "2026-02-01", 2, 1)],
