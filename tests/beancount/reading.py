@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
-
-import pytest
 
 from ledger.amounts import ZERO
 from ledger.events import Recorded
@@ -19,9 +18,8 @@ from projections.market_rows import take_in
 from tests.replay.given import told
 from tests.replay.ways import RECORDED_AT, Message, commons_of, decoded
 
-_HOW = "pip install --group beancount"
-loader = pytest.importorskip("beancount.loader", reason=_HOW)
-interpolate = pytest.importorskip("beancount.core.interpolate", reason=_HOW)
+loader = import_module("beancount.loader")
+interpolate = import_module("beancount.core.interpolate")
 
 EIGHT_DECIMALS = Decimal("0.000000005")
 """Amounts that are less apart are equal to 8 decimals."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ledger.commands.export_rows import TABLES, Columns
 from ledger.fields import format_time
 from tests.services.exporting import LEAST
 
-reading = pytest.importorskip("pyarrow.parquet", reason="pip install --group exports")
+reading = import_module("pyarrow.parquet")
 
 
 def read(file: Path) -> Any:

@@ -278,7 +278,6 @@ def test_a_journal_is_written_as_of_a_time(kept: Database) -> None:
 
 
 def test_parquet_is_nothing_for_a_terminal(on_disk: Database) -> None:
-    pytest.importorskip("pyarrow", reason="pip install --group exports")
     leader, follower = pty.openpty()
     arguments = command("export", "parquet", "trades", *where(on_disk))
     done = subprocess.run(
