@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from ledger.amounts import ZERO, parse_amount
+from ledger.amounts import ZERO
 from ledger.commands.columns import Column
 from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import say, show
 from ledger.commands.points import Times, reading_history, with_times
+from ledger.commands.values import CurrencyType, NumberType
 from ledger.errors import UnknownName
 from ledger.settings import Settings
 from projections.history import History, View
@@ -50,21 +51,6 @@ class _Series:
     of: str
 
 
-class RateType(click.ParamType[Decimal]):
-    """A rate as a part of one, in the form of an amount."""
-
-    name = "rate"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Decimal:
-        """The rate, or a usage error that says what to write."""
-        if isinstance(value, Decimal):
-            return value
-        try:
-            return parse_amount(value)
-        except ValueError:
-            self.fail(f"{value!r} is no rate, such as 0.04", parameter, context)
-
-
 @click.command(
     "performance",
     epilog="""\b
@@ -85,9 +71,15 @@ and its source: docs/returns.md.""",
     show_default=True,
     help="How many days of returns make a year.",
 )
-@click.option("--risk-free", metavar="R", type=RateType(), default=ZERO, help="Risk-free return a year, such as 0.04.")
+@click.option(
+    "--risk-free",
+    metavar="R",
+    type=NumberType("a part of one, such as 0.04"),
+    default=ZERO,
+    help="Risk-free return a year, such as 0.04.",
+)
 @click.option("--mixed", is_flag=True, help="Live and paper bots as one.")
-@click.option("--currency", metavar="CUR", help="In which the fleet is told, at each day's rate.")
+@click.option("--currency", metavar="CUR", type=CurrencyType(), help="In which the fleet is told, at each day's rate.")
 @with_times
 @json_flag
 @with_settings()
@@ -106,6 +98,9 @@ def performance_command(
     """Returns with flows taken out: time- and money-weighted, risk, drawdown; of a bot, or of the fleet as a whole."""
     with reading_history(settings.database, times) as past:
         series = list(_series(past, bot, mixed=mixed, currency=currency))
+        if not series:
+            say("no bots yet")
+            return
         if against is not None:
             series += [_symbol(past, against, found) for found in series]
     a_year = int(periods)
@@ -117,11 +112,9 @@ def performance_command(
 
 
 def _series(past: History, bot: str | None, *, mixed: bool, currency: str | None) -> Iterator[_Series]:
-    """The bot's series, or one for each fleet."""
+    """The bot's series, or one for each fleet; none where there are no bots."""
     names = [bot] if bot is not None else list(past.names)
     views = {name: view for name in names if (view := past.view(name) if bot else past.find(name)) is not None}
-    if not views:
-        raise UnknownName("no bots yet")
     groups = fleets({name: view.bot.mode for name, view in views.items()}, mixed=mixed)
     for mode, members in groups.items():
         bases = {views[name].bot.base_currency for name in members}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 import click
 
-from ledger.amounts import ONE, ZERO, parse_amount
+from ledger.amounts import ONE, ZERO
 from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import say
 from ledger.commands.pairs import Pair, show_pairs
 from ledger.commands.points import Times, cost_basis_option, reading_history, with_times
+from ledger.commands.values import NumberType
 from ledger.errors import UnknownName
 from ledger.events import CostBasis, Recorded
 from ledger.settings import Settings
@@ -23,27 +24,6 @@ from projections.results import result_of, together
 
 WHOLE = Decimal(10_000)
 """Basis points of all there is."""
-
-
-class PartType(click.ParamType[Decimal]):
-    """An exact number between two others."""
-
-    name = "number"
-
-    def __init__(self, least: Decimal, most: Decimal, means: str) -> None:
-        self._least = least
-        self._most = most
-        self._means = means
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Decimal:
-        """The number, or a usage error that says what it means."""
-        try:
-            found = value if isinstance(value, Decimal) else parse_amount(value)
-        except ValueError:
-            found = None
-        if found is None or not self._least <= found <= self._most:
-            self.fail(f"{value!r} is no number from {self._least} to {self._most}: {self._means}", param, context)
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +74,13 @@ have done otherwise is not known. Nothing is stored or published.""",
 @click.option(
     "--fee-rate",
     metavar="R",
-    type=PartType(-ONE, ONE, "a part of the traded value, 0.001 is 0.1%; below zero a rebate"),
+    type=NumberType("a part of the traded value, 0.001 is 0.1%; below zero a rebate", least=-ONE, most=ONE),
     help="Fees at this part of the traded value, such as 0.001.",
 )
 @click.option(
     "--slippage",
     metavar="BPS",
-    type=PartType(ZERO, WHOLE, "in basis points, 5 is 0.05%"),
+    type=NumberType("in basis points, 5 is 0.05%", least=ZERO, most=WHOLE),
     help="Prices so many basis points worse than the reference price.",
 )
 @cost_basis_option
@@ -125,6 +105,9 @@ def what_if(
         raise click.UsageError("suppose something: --fee-rate, --slippage, --cost-basis or --without")
     with reading_history(settings.database, times) as past:
         pairs = _pairs(past, bots, supposed)
+    if not pairs:
+        say("no bots yet")
+        return
     if len(bots) != 1:
         pairs += _fleets(pairs)
     say("botledger: fills are replayed, not decisions: what a bot would have done otherwise is not known")
@@ -171,21 +154,24 @@ def _refusal(first: Recorded, *, missing: int, trades: int) -> str:
 
 
 def _refuse_unknown(without: frozenset[str], found: Sequence[Pair]) -> None:
-    if not found:
-        raise UnknownName("no bots yet")
     unknown = sorted(without - {pair.name for pair in found})
     if unknown:
         raise UnknownName(f"--without names {', '.join(unknown)[:200]}, which is none of the bots that are looked at")
 
 
 def _fleets(pairs: Sequence[Pair]) -> list[Pair]:
-    """The bots of each mode and base currency as one: live and paper are never added, nor are currencies."""
+    """The bots of each mode and base currency as one: live and paper are never added, nor are currencies.
+
+    Where a mode counts in several currencies, the fleet's name says in which.
+    """
     groups: dict[tuple[str, str], list[Pair]] = {}
     for pair in pairs:
         groups.setdefault((pair.mode, pair.currency), []).append(pair)
+    modes = Counter(mode for mode, _ in groups)
     found: list[Pair] = []
     for (mode, currency), members in sorted(groups.items()):
         left = [pair.altered for pair in members if pair.altered is not None]
         live = together(pair.live for pair in members)
-        found.append(Pair(f"fleet ({mode})", "fleet", mode, currency, live, together(left) if left else None))
+        name = f"fleet ({mode})" if modes[mode] == 1 else f"fleet ({mode}, {currency})"
+        found.append(Pair(name, "fleet", mode, currency, live, together(left) if left else None))
     return found

@@ -1,4 +1,4 @@
-"""A real broker for each test, the whole service beside it, and bots."""
+"""A real broker for each test, the whole service beside it, bots; and databases for all tests of a module."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -6,12 +6,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
+from ledger.database import dispose
 from ledger.publisher import Bot
 from ledger.service import running_service
-from ledger.settings import Database, Settings
-from tests.servers import NatsServer
+from ledger.settings import Database, Settings, load_settings
+from tests.servers import NatsServer, PostgresTemplates
 from tests.services.bots import Ledger, MakeBot
+
+
+@pytest.fixture(autouse=True)
+def _own_logs() -> Iterator[None]:
+    """A command sets up structlog for its process; the tests' own comes back."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def module_database(
+    request: pytest.FixtureRequest, postgres_templates: PostgresTemplates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """A fresh database for the tests of a module that only read; each runs once on SQLite and once on PostgreSQL."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            found = Database(directory=tmp_path_factory.mktemp("module") / "data")
+        else:
+            found = load_settings(database_url=stack.enter_context(postgres_templates.clone()), environment={}).database
+        stack.callback(dispose, found)
+        yield found
 
 
 @pytest.fixture

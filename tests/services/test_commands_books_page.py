@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from ledger.amounts import ONE, ZERO
 from ledger.database import dispose, get_log_session
@@ -23,13 +22,6 @@ TABLES = tables(PAGE)
 FIRST, LATER = files(PAGE)
 AMOUNTS = ("realised", "unrealised", "dividends", "charges", "fees", "fees_apart", "adjustments", "flows", "profit")
 LAST_DAY = "2026-01-08"
-
-
-@pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
-    yield
-    structlog.reset_defaults()
 
 
 class Ledger:

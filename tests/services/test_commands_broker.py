@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from ledger.broker import read_url
 from ledger.commands import speaking
@@ -17,13 +16,6 @@ from tests.services.calls import BOT, DAY, call, jsonl, line, where
 from tests.services.corrections import TOLD, changes
 from tests.services.desk import recorded
 from tests.services.process import serving_command
-
-
-@pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")

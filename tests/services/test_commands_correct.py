@@ -1,11 +1,9 @@
 """`correct`: a bot's fact is voided and told again under a new id, and what that changes is shown before."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from sqlalchemy import select
 
 from ledger.database import get_log_session
@@ -16,13 +14,6 @@ from tests.services.corrections import MONDAY, TUESDAY, about, asking, changes, 
 from tests.services.desk import recorded
 
 BOT_NAME = "RSIBot"
-
-
-@pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
-    yield
-    structlog.reset_defaults()
 
 
 def payload(database: Database, position: int) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-import structlog
 
 from ledger.commands.export_rows import TABLES
 from ledger.database import dispose
@@ -29,13 +28,6 @@ TRADES = (
     "id", "bot_name", "symbol", "isBuy", "quantity", "price", "timestamp", "profit", "proceeds", "fee", "currency",
     "event_id", "run",
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """`performance`: of a bot, of the fleet as a whole, of a symbol beside them; and what is wrong use of it."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
-import structlog
 
 from ledger.settings import Database
-from tests.servers import PostgresTemplates
 from tests.services.calls import call, trade, where
-from tests.services.week import asked, closes, keep, kept_week, refused, registered
+from tests.services.week import WEEK, asked, closes, keep, refused, registered
 
 FIGURES = [
     "first_day", "last_day", "observations", "total_return", "money_weighted", "cagr", "volatility", "sharpe",
@@ -25,20 +22,11 @@ IN_EUR = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
-    yield
-    structlog.reset_defaults()
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def kept(
-    request: pytest.FixtureRequest, postgres_templates: PostgresTemplates, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Database]:
+@pytest.fixture(scope="module")
+def kept(module_database: Database) -> Database:
     """The week, for tests that only read."""
-    with kept_week(request.param, postgres_templates, tmp_path_factory) as found:
-        yield found
+    keep(module_database, WEEK)
+    return module_database
 
 
 def test_a_bots_performance_is_told_with_every_figure(kept: Database) -> None:
@@ -150,10 +138,12 @@ def test_a_year_and_what_is_free_of_risk_are_told(kept: Database) -> None:
 
 def test_what_is_used_wrongly(kept: Database) -> None:
     for wrong in ("abc", "nan", "inf", "1e999", "4%", ""):
-        assert refused(kept, "performance", "Alpha", "--risk-free", wrong, says="is no rate, such as 0.04")
+        assert refused(kept, "performance", "Alpha", "--risk-free", wrong, says="is no number: a part of one, such as 0.04")
+    for wrong in ("usd", "US", "US D", "", "€"):
+        assert refused(kept, "performance", "--currency", wrong, says="is not a currency such as USD")
     assert refused(kept, "performance", "--annualise", "260", says="'260' is not one of '252', '365'")
     assert refused(kept, "performance", "Nobody", says="no bot 'Nobody' is in the log")
-    assert refused(kept, "performance", "--as-of", "2026-01-04", says="no bots yet")
+    assert asked(kept, "performance", "--as-of", "2026-01-04").err == "no bots yet\n"
 
 
 def _days(database: Database, bot: str) -> list[tuple[str, Decimal, Decimal]]:

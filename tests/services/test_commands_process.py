@@ -7,11 +7,9 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from ledger import database as databases
 from ledger.commands.main import COMMANDS
@@ -32,13 +30,6 @@ try:
 finally:
     sys.stderr.write(" ".join(name for name in {HEAVY} if name in sys.modules))
 """
-
-
-@pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
-    yield
-    structlog.reset_defaults()
 
 
 def _is_one_line(answer: Answer, *, code: int, says: str) -> bool:

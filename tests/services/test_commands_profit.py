@@ -1,35 +1,23 @@
 """`pnl`, `explain` and `diff`: what they say for people and for programs, and what is wrong use of them."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
-import structlog
 
 from ledger.settings import Database
-from tests.servers import PostgresTemplates
 from tests.services.calls import call, line, trade, where
-from tests.services.week import ALPHA, LEARNED, WEEK, asked, keep, kept_week, refused, registered
+from tests.services.week import ALPHA, LEARNED, WEEK, asked, keep, refused, registered
 
 PARTS = ["flows", "price", "trades", "fees", "dividends", "charges", "adjustments", "corrections", "total"]
 METHODS = ("fifo", "lifo", "hifo", "average")
 
 
-@pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
-    yield
-    structlog.reset_defaults()
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def kept(
-    request: pytest.FixtureRequest, postgres_templates: PostgresTemplates, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Database]:
+@pytest.fixture(scope="module")
+def kept(module_database: Database) -> Database:
     """The week, for tests that only read."""
-    with kept_week(request.param, postgres_templates, tmp_path_factory) as found:
-        yield found
+    keep(module_database, WEEK)
+    return module_database
 
 
 def test_pnl_is_told_by_symbol(kept: Database) -> None:

@@ -1,42 +1,21 @@
 """What the commands say of a log and its books, on SQLite and on PostgreSQL: for people and for programs."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-
 import pytest
-import structlog
 from sqlalchemy import text, update
 
-from ledger.database import dispose, get_db_session, live_generation
+from ledger.database import get_db_session, live_generation
 from ledger.quarantine import Refusal
-from ledger.settings import Database, load_settings
+from ledger.settings import Database
 from projections.tables import Bot
 from tests.facts import recorded
-from tests.servers import PostgresTemplates
 from tests.services.calls import BOT, DAY, Answer, call, jsonl, line, where
 from tests.services.owner import connection_of_the_owner
 
 
-@pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
-    yield
-    structlog.reset_defaults()
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def kept(
-    request: pytest.FixtureRequest, postgres_templates: PostgresTemplates, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Database]:
+@pytest.fixture(scope="module")
+def kept(module_database: Database) -> Database:
     """A database with a day of one bot in log and books, for tests that only read."""
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            found = Database(directory=tmp_path_factory.mktemp("kept") / "data")
-        else:
-            url = stack.enter_context(postgres_templates.clone())
-            found = load_settings(database_url=url, environment={}).database
-        stack.callback(dispose, found)
-        yield _with_a_day(found)
+    return _with_a_day(module_database)
 
 
 @pytest.fixture

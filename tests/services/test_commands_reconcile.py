@@ -1,11 +1,8 @@
 """`reconcile`: a bot's books held against what is stated; facts that make them agree are proposed, never booked."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import pytest
-import structlog
 
 from ledger.settings import Database
 from tests.services.calls import BOT, Answer, call, jsonl, line, trade, where
@@ -13,13 +10,6 @@ from tests.services.corrections import TUESDAY, about, asking, head, told
 
 DESK = "ops.desk"
 NOON = f"{TUESDAY}T12:00:00Z"
-
-
-@pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
-    yield
-    structlog.reset_defaults()
 
 
 def states(

@@ -1,9 +1,6 @@
 """`void`: an operator lets a fact count as never published, and sees before what that changes."""
 
-from collections.abc import Iterator
-
 import pytest
-import structlog
 
 from ledger.settings import Database
 from tests.services.calls import BOT, call, jsonl, line, trade, where
@@ -23,13 +20,6 @@ from tests.services.desk import recorded
 WHY = ("--reason", "never filled")
 ANNA = (*WHY, "--operator", "anna")
 WORTH = [(MONDAY, "1089.7", "1079.7"), (TUESDAY, "1129.6", "1099.6")]
-
-
-@pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
-    yield
-    structlog.reset_defaults()
 
 
 def test_a_void_shows_what_it_changes_to_the_last_digit_and_then_the_books_say_so(database: Database) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 
 from ledger.database import dispose
 from ledger.settings import Database
@@ -33,13 +32,6 @@ LINES = (
 """A bot in USD (3 bought at 412.10 with a fee of 0.30, 1 sold at 414.20, close 415.50), one in EUR, one on paper."""
 
 
-@pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
-    yield
-    structlog.reset_defaults()
-
-
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """Three bots, for tests that only read."""
@@ -50,12 +42,11 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 
 def asked(database: Database, *arguments: str) -> dict[str, dict[str, Any]]:
-    """The answer by name, and currency where a name stands twice; what has to be said is said."""
+    """The answer by name; what has to be said is said."""
     answer = call("what-if", *arguments, "--json", *where(database))
     assert (answer.code, answer.err) == (0, REPLAYED)
     found = {row["name"]: row for row in answer.rows}
-    if len(found) < len(answer.rows):
-        return {f"{row['name']} {row['currency']}": row for row in answer.rows}
+    assert len(found) == len(answer.rows)
     return found
 
 
@@ -106,13 +97,13 @@ def test_another_cost_basis_by_hand(kept: Database) -> None:
 
 def test_the_fleets_are_those_of_one_mode_and_one_currency(kept: Database) -> None:
     found = asked(kept, "--fee-rate", "0")
-    names = ["Europe EUR", "Paper USD", "RSIBot USD", "fleet (live) EUR", "fleet (live) USD", "fleet (paper) USD"]
+    names = ["Europe", "Paper", "RSIBot", "fleet (live, EUR)", "fleet (live, USD)", "fleet (paper)"]
     assert list(found) == names
-    for bot, fleet in (("Europe EUR", names[3]), ("RSIBot USD", names[4]), ("Paper USD", names[5])):
+    for bot, fleet in zip(names[:3], (names[3], names[5], names[4]), strict=True):
         for key in ("live", "altered", "difference"):
             assert found[fleet][key] == found[bot][key]
-    assert found["RSIBot USD"]["difference"]["worth"] == "0.3"
-    assert found["Europe EUR"]["difference"]["worth"] == "0"
+    assert found["RSIBot"]["difference"]["worth"] == "0.3"
+    assert found["Europe"]["difference"]["worth"] == "0"
 
 
 def test_a_fleet_without_a_bot_is_the_sum_of_the_others(database: Database) -> None:
@@ -154,6 +145,8 @@ def test_it_is_asked_as_of_a_time_and_as_known_at_one(kept: Database) -> None:
     assert found["altered"]["fees"] == {"USD": "1.2363"}
     answer = call("what-if", "RSIBot", "--fee-rate", "0", "--known-at", "2000-01-01", *where(kept))
     assert (answer.code, answer.out) == (2, "")
+    answer = call("what-if", "--fee-rate", "0", "--known-at", "2000-01-01", *where(kept))
+    assert (answer.code, answer.out, answer.err) == (0, "", "no bots yet\n")
 
 
 def test_slippage_is_refused_where_a_trade_has_no_reference_price(kept: Database) -> None:

@@ -6,20 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from ledger.commands.lines import LINE_BYTES
 from ledger.database import dispose
 from ledger.settings import Database
 from tests.services.calls import BOT, DAY, call, jsonl, line, where
 from tests.services.desk import kept
-
-
-@pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -7,12 +7,10 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-import structlog
 from sqlalchemy import text
 
 from ledger import parked
@@ -38,13 +36,6 @@ from ledger.following import read_order
 parked.forget_parked = lambda session, numbers: os.kill(os.getpid(), signal.SIGKILL)
 parked.take_up(read_order(sys.stdin.readline()).database)
 """
-
-
-@pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
-    yield
-    structlog.reset_defaults()
 
 
 def park(database: Database, lines: Sequence[dict[str, Any]]) -> None:

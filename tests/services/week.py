@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
-from ledger.database import dispose
-from ledger.settings import Database, load_settings
-from tests.servers import PostgresTemplates
+from ledger.settings import Database
 from tests.services.calls import Answer, call, jsonl, line, trade, where
 
 ALPHA, GAMMA, PAPER = "bots.Alpha", "bots.Gamma", "bots.Paper"
@@ -58,21 +53,6 @@ LEARNED = (
 def keep(database: Database, lines: Sequence[dict[str, Any]]) -> None:
     """Record the lines, and bring the books up."""
     assert call("import", "-", *where(database), stdin=jsonl(lines)).code == 0
-
-
-@contextmanager
-def kept_week(
-    kind: str, templates: PostgresTemplates, factory: pytest.TempPathFactory, *more: dict[str, Any]
-) -> Iterator[Database]:
-    """A database of this kind with the week, and more, in it."""
-    with ExitStack() as stack:
-        if kind == "sqlite":
-            found = Database(directory=factory.mktemp("week") / "data")
-        else:
-            found = load_settings(database_url=stack.enter_context(templates.clone()), environment={}).database
-        stack.callback(dispose, found)
-        keep(found, [*WEEK, *more])
-        yield found
 
 
 def asked(database: Database, *arguments: str) -> Answer:
