@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import count
+from typing import Any
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
@@ -15,13 +16,16 @@ from ledger.log import read_head, recorded_of, select_facts
 from ledger.schema import events
 
 _ROWS_A_FETCH = 500
+_POSITION: Any = events.c.position + 0
+"""For a bound beside a subject: bare, it makes SQLite walk through the whole log, and PostgreSQL through all of the
+positions for each subject, instead of the index of identities alone."""
 
 
 def read_subject(
     session: Session, subject: str, *, through: int, since: datetime | None = None
 ) -> tuple[Recorded, ...]:
     """Every fact of one subject up to a position, in no particular order; perhaps only what happened since a time."""
-    query = select_facts().where(events.c.subject == subject, events.c.position <= through)
+    query = select_facts().where(events.c.subject == subject, _POSITION <= through)
     if since is not None:
         query = query.where(events.c.at >= since)
     return tuple(recorded_of(row) for row in session.execute(query))
@@ -33,7 +37,7 @@ def read_between(
     """The facts of one subject that happened between two times, and all its voids, in no particular order."""
     happened = (events.c.at >= since) & (events.c.at < before)
     query = select_facts().where(
-        events.c.subject == subject, events.c.position <= through, happened | (events.c.type == "void")
+        events.c.subject == subject, _POSITION <= through, happened | (events.c.type == "void")
     )
     return tuple(recorded_of(row) for row in session.execute(query))
 
@@ -92,9 +96,8 @@ def read_kind(
     query = select_facts().where(
         events.c.subject >= f"{kind}.",
         events.c.subject < f"{kind}/",
-        # Bare, the positions would make SQLite walk through the whole log instead of the index of identities.
-        events.c.position + 0 > after,
-        events.c.position + 0 <= through,
+        _POSITION > after,
+        _POSITION <= through,
     )
     if type_ is not None:
         query = query.where(events.c.type == type_)
@@ -106,7 +109,7 @@ def subjects(session: Session, kind: str, *, through: int | None = None) -> tupl
     """The subjects of one kind that have spoken, sorted."""
     query = select(events.c.subject).where(events.c.subject >= f"{kind}.", events.c.subject < f"{kind}/").distinct()
     if through is not None:
-        query = query.where(events.c.position <= through)
+        query = query.where(_POSITION <= through)
     return tuple(sorted(session.scalars(query)))
 
 

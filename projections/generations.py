@@ -14,9 +14,19 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Constraint,
+    ForeignKeyConstraint,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.exc import DatabaseError, OperationalError
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable
 
 from ledger.columns import Amount
 from ledger.database import BOOKS, POINTER, connect, get_db_session, live_generation, sqlite_connection
@@ -60,7 +70,7 @@ def building(database: Database) -> Iterator[None]:
 
 
 def create_generation(database: Database) -> int:
-    """New, empty books beside the live ones, without indexes yet; what a killed rebuild left is removed.
+    """New, empty books beside the live ones, to be filled and then completed; what a killed rebuild left is removed.
 
     Shape: the number of the generation. To be called while `building`.
     """
@@ -68,7 +78,10 @@ def create_generation(database: Database) -> int:
     number = _clear(database, live)
     with _on_generation(database, number) as connection:
         for table in Base.metadata.sorted_tables:
-            connection.execute(CreateTable(table))
+            if connection.dialect.name == "postgresql" and _late_keys(table):
+                _create_without_keys(connection, table)
+            else:
+                connection.execute(CreateTable(table))
         if connection.dialect.name == "sqlite":
             for table in Base.metadata.sorted_tables:
                 _create_real_view(connection, table)
@@ -79,10 +92,13 @@ def create_generation(database: Database) -> int:
     return number
 
 
-def create_indexes(database: Database, number: int) -> None:
-    """The indexes of a generation, made once its rows are in."""
+def complete_generation(database: Database, number: int) -> None:
+    """The keys and indexes of a generation, made once its rows are in, which is much quicker than with each row."""
     with _on_generation(database, number) as connection:
         for table in Base.metadata.sorted_tables:
+            if connection.dialect.name == "postgresql":
+                for constraint in _late_keys(table):
+                    connection.execute(AddConstraint(constraint, isolate_from_table=False))
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
                 connection.execute(CreateIndex(index))
 
@@ -120,7 +136,7 @@ def ensure_books(database: Database) -> int:
         live = live_generation(database)
         if live is None:
             live = create_generation(database)
-            create_indexes(database, live)
+            complete_generation(database, live)
             publish(database, live)
     return live
 
@@ -247,6 +263,22 @@ def _on_generation(database: Database, number: int) -> Iterator[Connection]:
         sqlite_connection(database.books_file(number), mode="rwc").close()
     with get_db_session(database, writes=True, generation=number) as session:
         yield session.connection()
+
+
+def _create_without_keys(connection: Connection, table: Table) -> None:
+    """A table with its columns alone."""
+    columns = [Column(column.name, column.type, nullable=column.nullable) for column in table.columns]
+    connection.execute(CreateTable(Table(table.name, MetaData(schema=table.schema), *columns)))
+
+
+def _late_keys(table: Table) -> list[Constraint]:
+    """The keys of a table of bots' rows, which nobody looks up before they are all in: in the order to make them in."""
+    if not table.foreign_keys:
+        return []
+    keys = (PrimaryKeyConstraint, UniqueConstraint, ForeignKeyConstraint)
+    return sorted(
+        (found for found in table.constraints if isinstance(found, keys)), key=lambda found: keys.index(type(found))
+    )
 
 
 def _create_real_view(connection: Connection, table: Table) -> None:

@@ -15,7 +15,7 @@ from ledger.log import position_hash, read_head
 from ledger.settings import Database
 from projections.commons import Commons
 from projections.fold_workers import folded
-from projections.generations import CHECKPOINT, are_broken, building, create_generation, create_indexes, publish
+from projections.generations import CHECKPOINT, are_broken, building, complete_generation, create_generation, publish
 from projections.market_rows import MarketRows, save_market, take_in
 from projections.projector import Projector
 from projections.sources import bot_subjects, common_facts, common_void_flags, load_voids
@@ -49,7 +49,7 @@ def rebuild(database: Database, *, progress: Progress | None = None) -> Rebuilt:
             through = read_head(session).position
         tell = progress or _silent
         rows = _write_all(database, generation, through=through, tell=tell)
-        create_indexes(database, generation)
+        complete_generation(database, generation)
         projector = Projector(database, generation=generation)
         reached = projector.catch_up()
         projector.close()

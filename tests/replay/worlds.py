@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from ledger.database import dispose
 from ledger.migrations import upgrade
 from ledger.settings import Database
-from projections.generations import building, create_generation, create_indexes, ensure_books
+from projections.generations import building, complete_generation, create_generation, ensure_books
 from projections.tables import Base
 
 
@@ -42,7 +42,7 @@ def prepare(database: Database) -> World:
     live = ensure_books(database)
     with building(database):
         spare = create_generation(database)
-        create_indexes(database, spare)
+        complete_generation(database, spare)
     return World(database, live, spare)
 
 
