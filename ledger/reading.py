@@ -25,7 +25,7 @@ def read_subject(
     session: Session, subject: str, *, through: int, since: datetime | None = None
 ) -> tuple[Recorded, ...]:
     """Every fact of one subject up to a position, in no particular order; perhaps only what happened since a time."""
-    query = select_facts().where(events.c.subject == subject, _POSITION <= through)
+    query = select_facts().where(events.c.subject == subject, through >= _POSITION)
     if since is not None:
         query = query.where(events.c.at >= since)
     return tuple(recorded_of(row) for row in session.execute(query))
@@ -37,7 +37,7 @@ def read_between(
     """The facts of one subject that happened between two times, and all its voids, in no particular order."""
     happened = (events.c.at >= since) & (events.c.at < before)
     query = select_facts().where(
-        events.c.subject == subject, _POSITION <= through, happened | (events.c.type == "void")
+        events.c.subject == subject, through >= _POSITION, happened | (events.c.type == "void")
     )
     return tuple(recorded_of(row) for row in session.execute(query))
 
@@ -96,8 +96,8 @@ def read_kind(
     query = select_facts().where(
         events.c.subject >= f"{kind}.",
         events.c.subject < f"{kind}/",
-        _POSITION > after,
-        _POSITION <= through,
+        after < _POSITION,
+        through >= _POSITION,
     )
     if type_ is not None:
         query = query.where(events.c.type == type_)
@@ -109,7 +109,7 @@ def subjects(session: Session, kind: str, *, through: int | None = None) -> tupl
     """The subjects of one kind that have spoken, sorted."""
     query = select(events.c.subject).where(events.c.subject >= f"{kind}.", events.c.subject < f"{kind}/").distinct()
     if through is not None:
-        query = query.where(_POSITION <= through)
+        query = query.where(through >= _POSITION)
     return tuple(sorted(session.scalars(query)))
 
 
