@@ -25,7 +25,7 @@ from ledger.intake import record
 from ledger.log import read_head
 from ledger.settings import Database
 from projections import history
-from projections.book import Book, first_registration, traded
+from projections.book import Book, first_registration, with_actions
 from projections.bookkeeping import apply, close_day
 from projections.history import History, point_of
 from projections.market import Market
@@ -176,8 +176,7 @@ def _worths(database: Database) -> _Worths:
 
 def _folded(name: str, facts: Sequence[Recorded], market: Market) -> Book:
     book = Book(name, registration=first_registration(facts))
-    actions = market.actions(traded(facts), after=None)
-    for fact in sorted([*facts, *actions], key=lambda fact: fact.order):
+    for fact in with_actions(facts, market):
         apply(book, fact)
     close_day(book)
     return book

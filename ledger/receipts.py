@@ -25,11 +25,6 @@ class Receipt(NamedTuple):
     digest: bytes | None = None
     reason: str | None = None
 
-    @property
-    def is_final(self) -> bool:
-        """Whether the ledger has answered, well or not, so that the fact need not be sent again."""
-        return self.status != "unconfirmed"
-
     def fields(self) -> dict[str, object]:
         """The receipt as JSON fields; hash and digest in hexadecimal, what is None left out."""
         found: dict[str, object] = {"subject": self.subject, "id": self.id, "status": self.status}

@@ -27,7 +27,7 @@ from ledger.market_events import DividendDeclared, SharesSplit
 from projections.beancount_entries import Twin, enter
 from projections.beancount_lots import Posting
 from projections.beancount_names import commodity, quoted
-from projections.book import Book, first_registration
+from projections.book import Book, first_registration, with_actions
 from projections.market import Market
 from projections.voids import standing_facts
 
@@ -55,8 +55,7 @@ def journal(bot: str, facts: Sequence[Recorded], market: Market) -> Iterator[str
     twin = Twin(Book(bot, registration=first_registration(standing)))
     yield from _head(twin.book)
     opened: set[str] = set()
-    actions = market.actions(_symbols(standing), after=None)
-    for fact in sorted([*standing, *actions], key=lambda fact: fact.order):
+    for fact in with_actions(standing, market):
         postings = enter(twin, fact)
         if postings:
             yield ""
@@ -119,15 +118,3 @@ def _told(event: Event) -> str:
 
 def _day(fact: Recorded) -> str:
     return fact.event.at.date().isoformat()
-
-
-def _symbols(facts: Sequence[Recorded]) -> set[str]:
-    """The symbols that these facts bring lots of."""
-    found: set[str] = set()
-    for fact in facts:
-        event = fact.event
-        if isinstance(event, TradeExecuted | AdjustmentMade):
-            found.add(event.symbol)
-        elif isinstance(event, BotRegistered):
-            found.update(event.holdings or {})
-    return found

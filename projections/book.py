@@ -11,14 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import NamedTuple
 
 from ledger.amounts import ZERO
 from ledger.events import AdjustmentMade, BotRegistered, CostBasis, OrderKey, Recorded, TradeExecuted
 from projections.lots import Lot
+from projections.market import Market
 from projections.rows import FlagRow, MatchRow, MovementRow, TradeRow
 
 LotKey = tuple[str, str]
+_order = attrgetter("order")
 
 
 class Seen(NamedTuple):
@@ -132,6 +135,17 @@ def traded(facts: Sequence[Recorded]) -> set[str]:
             case BotRegistered() if fact.event.holdings:
                 found.update(fact.event.holdings)
     return found
+
+
+def with_actions(
+    facts: Sequence[Recorded], market: Market, *, held: Iterable[str] = (), after: OrderKey | None = None
+) -> list[Recorded]:
+    """Facts of a bot with the splits and dividends of what they trade or it holds, in the total order.
+
+    Shape: the facts stand; with `after` only splits and dividends behind that place.
+    """
+    actions = market.actions({*held, *traded(facts)}, after=after)
+    return sorted([*facts, *actions], key=_order)
 
 
 def copy_of(book: Book) -> Book:

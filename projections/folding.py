@@ -12,7 +12,7 @@ from decimal import Inexact
 
 from ledger.amounts import exact, rounded
 from ledger.events import BotRegistered, CostBasis, FactVoided, Recorded
-from projections.book import Book, Entries, copy_of, first_registration, is_later_day, traded
+from projections.book import Book, Entries, copy_of, first_registration, is_later_day, with_actions
 from projections.bookkeeping import apply, close_day
 from projections.days import start_of
 from projections.executions import Run, run_row, take_runs
@@ -206,8 +206,7 @@ def _advance(
 ) -> BotRows:
     """Apply the facts behind what the book has seen; `new` are those that its runs have not seen."""
     book = kept.book
-    actions = market.actions({*book.symbols, *traded(facts)}, after=book.applied)
-    beginnings = _apply_all(kept, sorted([*facts, *actions], key=lambda fact: fact.order))
+    beginnings = _apply_all(kept, with_actions(facts, market, held=book.symbols, after=book.applied))
     close_day(book)
     carry = kept.before_newest if from_day > kept.before_newest.day else kept.before_change
     valued = value_book(book.name, book.base_currency, book.days, market, carry, before=list(beginnings))

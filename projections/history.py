@@ -19,7 +19,7 @@ from ledger.fields import format_time
 from ledger.log import read_head
 from ledger.reading import position_known_at
 from projections.altering import Transform
-from projections.book import traded
+from projections.book import with_actions
 from projections.commons import BOTS, Commons
 from projections.folding import BotRows, fold
 from projections.market import Market
@@ -124,9 +124,7 @@ class History:
         if rows.bot is None:
             return None
         facts = [fact for fact in standing_facts(own) if before is None or fact.event.at < before]
-        facts.extend(market.actions(traded(facts), after=None))
-        facts.sort(key=lambda fact: fact.order)
-        return View(name, rows.bot, rows, tuple(facts), market, self.point, cost_basis)
+        return View(name, rows.bot, rows, tuple(with_actions(facts, market)), market, self.point, cost_basis)
 
     def _unknown(self, name: str) -> str:
         subject, as_of = f"{BOTS}{name}", self.point.as_of

@@ -19,7 +19,7 @@ from ledger.log import read_head
 from ledger.market_events import BarsPublished
 from ledger.reading import read_at, read_between
 from ledger.schema import events
-from projections.book import Book, BookDay, traded
+from projections.book import Book, BookDay, with_actions
 from projections.bookkeeping import apply
 from projections.commons import BOTS, Commons
 from projections.days import DAY, start_of
@@ -101,8 +101,7 @@ def _book(
     facts: list[Recorded] = [
         fact for fact in standing_facts([*own, *commons.about(subject)]) if snapshot.date <= fact.event.at < before
     ]
-    facts.extend(commons.market.actions({*book.symbols, *traded(facts)}, after=book.applied))
-    for fact in sorted(facts, key=lambda fact: fact.order):
+    for fact in with_actions(facts, commons.market, held=book.symbols, after=book.applied):
         apply(book, fact)
     return book, carry
 

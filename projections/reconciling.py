@@ -17,7 +17,7 @@ from ledger.fields import format_time
 from ledger.ids import fitting, id_part, successor_id
 from ledger.messages import Fact, decode, encode
 from ledger.reading import find_fact, find_successors
-from projections.book import Book, first_registration, traded
+from projections.book import Book, first_registration, with_actions
 from projections.bookkeeping import apply
 from projections.commons import BOTS
 from projections.history import History
@@ -130,9 +130,8 @@ class _Desk:
             for number, fact in enumerate(proposed, start=1)
         ]
         facts = [*self._facts, *supposed]
-        facts.extend(self._market.actions(traded(facts), after=None))
         book = Book(self._name, registration=first_registration(facts))
-        for fact in sorted(facts, key=lambda fact: fact.order):
+        for fact in with_actions(facts, self._market):
             if fact.order >= statement.order:
                 break
             apply(book, fact)

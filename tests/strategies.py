@@ -122,6 +122,8 @@ def bot_messages(draw: st.DrawFn, symbols: Sequence[str]) -> list[Message]:
     drawn: list[Message] = draw(st.lists(trades(symbols), min_size=1, max_size=7))
     drawn += draw(st.lists(adjustments(symbols), max_size=3))
     drawn += draw(st.lists(money_and_runs(), max_size=4))
+    for said in draw(st.lists(st.sampled_from(drawn), max_size=2)):
+        drawn += draw(opposites(said))
     how_often = draw(st.sampled_from((1, 1, 1, 0, 2)))
     if how_often:
         first: Message = draw(registrations(symbols))
@@ -132,6 +134,24 @@ def bot_messages(draw: st.DrawFn, symbols: Sequence[str]) -> list[Message]:
             again: Message = draw(st.just(first) | registrations(symbols))
             drawn.append({**again, "at": draw(times())})
     return drawn
+
+
+@st.composite
+def opposites(draw: st.DrawFn, said: Message) -> list[Message]:
+    """What undoes a message, at its time or another, a trade perhaps in another currency; nothing for some types."""
+    when = draw(st.sampled_from((said["at"], draw(times()))))
+    match said["type"]:
+        case "trade":
+            currencies = [name for name in (said.get("currency", "USD"), *CURRENCIES) if name != said["symbol"]]
+            side = "sell" if said["side"] == "buy" else "buy"
+            changed = {"side": side, "currency": draw(st.sampled_from(currencies)), "price": draw(amounts())}
+        case "adjustment":
+            changed = {"quantity": said["quantity"][1:] if said["quantity"][0] == "-" else f"-{said['quantity']}"}
+        case "deposit" | "withdrawal":
+            changed = {"type": "withdrawal" if said["type"] == "deposit" else "deposit"}
+        case _:
+            return []
+    return [{name: value for name, value in said.items() if name != "note"} | {"at": when, **changed}]
 
 
 @cache

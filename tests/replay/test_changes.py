@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from ledger.commands.diff import Change, changes_of
 from ledger.database import get_log_session
 from ledger.errors import LedgerError
 from projections.attribution import attribute
 from projections.history import History, Point, View
 from projections.points import Moment, read_moment
+from projections.worth_changes import Change, changes_of
 from tests.replay.answers import asking, views_of
 from tests.replay.given import BOT, adjustment, buy, close, deposit, dividend, opening, register, told, void
 from tests.replay.outcome import total
