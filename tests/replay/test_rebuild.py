@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from sqlalchemy import Connection, create_engine, select, text
+from sqlalchemy import Connection, create_engine, inspect, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
@@ -24,7 +24,7 @@ from projections import fold_workers
 from projections.generations import building, ensure_books
 from projections.projector import Projector
 from projections.rebuild import rebuild
-from projections.tables import Bot, Lot, Trade
+from projections.tables import Base, Bot, Lot, Trade
 from tests.replay.crowds import assert_true, count, crowd
 from tests.replay.given import buy, opening, told
 from tests.replay.mortal import mortal
@@ -63,6 +63,25 @@ def test_a_rebuilt_file_is_whole_before_it_is_shown(sqlite_database: Database, t
     shutil.copyfile(file, alone)  # Without its write-ahead log: what a power cut leaves for sure.
     with closing(sqlite3.connect(alone)) as connection:
         assert connection.execute("SELECT count(*) FROM trades").fetchone() == (count(sqlite_database, Trade),)
+
+
+def test_new_books_have_every_key_and_index_that_their_tables_say(postgres_database: Database) -> None:
+    live = ensure_books(postgres_database)
+    followed(postgres_database, crowd(4, days=2))
+    built = rebuild(postgres_database).generation
+    with any_program(postgres_database) as connection:
+        found = inspect(connection)
+        for generation in (live, built):
+            schema = f"books_{generation}"
+            for table in Base.metadata.sorted_tables:
+                of = (table.name, schema)
+                assert found.get_pk_constraint(*of)["constrained_columns"] == table.primary_key.columns.keys()
+                keys = {key["referred_table"]: key["referred_schema"] for key in found.get_foreign_keys(*of)}
+                assert keys == ({"bots": schema} if table.foreign_keys else {})
+                unique = [key["column_names"] for key in found.get_unique_constraints(*of)]
+                assert unique == ([["bot_name", "run"]] if table.name == "run_logs" else [])
+                own = (index for index in found.get_indexes(*of) if "duplicates_constraint" not in index)
+                assert {str(index["name"]) for index in own} == {str(index.name) for index in table.indexes}
 
 
 def test_a_rebuild_that_is_killed_leaves_the_old_books_and_the_next_one_starts_clean(database: Database) -> None:
