@@ -9,7 +9,7 @@ from decimal import Decimal
 from ledger.amounts import ZERO, exactly
 from ledger.events import AdjustmentMade, BotRegistered, ChargeApplied, CostBasis, Event, Recorded, TradeExecuted
 from ledger.market_events import DividendDeclared, SharesSplit
-from projections.book import Book
+from projections.book import Book, LotKey
 from projections.rows import MatchRow
 from projections.steps import Step, steps
 
@@ -69,14 +69,16 @@ def _explained(
 ) -> list[Explained]:
     found: list[Explained] = []
     by_position: dict[tuple[int, str], Opened] = {}
+    costs: dict[LotKey, Decimal] = {}
     book: Book | None = None
     for step in steps(name, facts, cost_basis):
         book = step.book
+        _follow_costs(costs, step)
         for match in step.entries.matches:
             opened = by_position.get((match.opened_by, match.symbol))
             if opened is not None:
                 opened.closed.append(match)
-        for told in _told(step):
+        for told in _told(step, costs):
             if told.opened is not None:
                 by_position[told.fact.position, told.symbol] = told.opened
             if _is_wanted(told, symbol, run):
@@ -86,6 +88,25 @@ def _explained(
     return found
 
 
+def _follow_costs(costs: dict[LotKey, Decimal], step: Step) -> None:
+    """Carry on what the open lots cost; of a trade without adding up all of them: its own cost and what it realised."""
+    event = step.fact.event
+    match event:
+        case TradeExecuted():
+            key = event.symbol, event.currency
+            realised = sum((match.profit for match in step.entries.matches), ZERO)
+            costs[key] = costs.get(key, ZERO) + _cost_of(event) + realised
+        case AdjustmentMade():
+            costs[event.symbol, event.currency] = _open_cost(step.book, (event.symbol, event.currency))
+        case BotRegistered():
+            for symbol, holding in (event.holdings or {}).items():
+                costs[symbol, holding.currency] = _open_cost(step.book, (symbol, holding.currency))
+
+
+def _open_cost(book: Book, key: LotKey) -> Decimal:
+    return sum((lot.cost for lot in book.lots.get(key, ())), ZERO)
+
+
 def _is_wanted(told: Explained, symbol: str | None, run: str | None) -> bool:
     event = told.fact.event
     if run is not None and (not isinstance(event, TradeExecuted | ChargeApplied) or event.run != run):
@@ -93,30 +114,28 @@ def _is_wanted(told: Explained, symbol: str | None, run: str | None) -> bool:
     return symbol is None or told.symbol == symbol
 
 
-def _told(step: Step) -> Iterable[Explained]:
-    """What a step did, for each symbol that it is about."""
+def _told(step: Step, costs: dict[LotKey, Decimal]) -> Iterable[Explained]:
+    """What a step did, for each symbol that it is about; `costs` are those of the lots open behind it."""
     event = step.fact.event
     match event:
         case TradeExecuted() | AdjustmentMade():
             signed = _signed(event)
-            yield _one(step, event.symbol, event.currency, _opened(step, event.symbol, event.currency, signed))
+            yield _one(step, costs, event.symbol, event.currency, _opened(step, event.symbol, event.currency, signed))
         case BotRegistered() if step.fact is step.book.registration:
             for symbol, holding in (event.holdings or {}).items():
                 opened = _opened(step, symbol, holding.currency, holding.quantity)
-                yield _one(step, symbol, holding.currency, opened)
+                yield _one(step, costs, symbol, holding.currency, opened)
         case SharesSplit() if any(key[0] == event.symbol and lots for key, lots in step.book.lots.items()):
-            yield _one(step, event.symbol, "", None)
+            yield _one(step, costs, event.symbol, "", None)
         case ChargeApplied() if event.run is not None:
-            yield _one(step, "", event.currency, None)
+            yield _one(step, costs, "", event.currency, None)
         case DividendDeclared() if step.entries.movements:
-            yield _one(step, event.symbol, event.currency, None)
+            yield _one(step, costs, event.symbol, event.currency, None)
 
 
-def _one(step: Step, symbol: str, currency: str, opened: Opened | None) -> Explained:
+def _one(step: Step, costs: dict[LotKey, Decimal], symbol: str, currency: str, opened: Opened | None) -> Explained:
     book = step.book
-    cost = {
-        key[1]: sum((lot.cost for lot in lots), ZERO) for key, lots in book.lots.items() if key[0] == symbol and lots
-    }
+    cost = {key[1]: costs[key] for key, lots in book.lots.items() if key[0] == symbol and lots}
     matches = [match for match in step.entries.matches if match.symbol == symbol]
     dividends = [move.amount for move in step.entries.movements if move.kind == "dividend"]
     realised = sum((match.profit for match in matches), ZERO)
@@ -141,14 +160,19 @@ def _pooled(step: Step, symbol: str) -> Decimal:
     event: Event = step.fact.event
     match event:
         case TradeExecuted():
-            fee = event.fee if event.fee_currency in (None, event.currency) else ZERO
-            return _signed(event) * event.price + fee
+            return _cost_of(event)
         case AdjustmentMade():
             return ZERO if event.cost is None else event.cost if event.quantity > 0 else -event.cost
         case BotRegistered() if event.holdings is not None:
             return event.holdings[symbol].cost
         case _:
             raise AssertionError(event)
+
+
+def _cost_of(trade: TradeExecuted) -> Decimal:
+    """What a trade costs, signed; its fee where that is in the same currency."""
+    fee = trade.fee if trade.fee_currency in (None, trade.currency) else ZERO
+    return _signed(trade) * trade.price + fee
 
 
 def _signed(event: TradeExecuted | AdjustmentMade) -> Decimal:

@@ -3,16 +3,19 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.amounts import exactly
 from ledger.events import AdjustmentMade, ChargeApplied, CostBasis, Recorded, TradeExecuted
 from ledger.market_events import SharesSplit
 from projections.book import traded
 from projections.explaining import Explained, Opened, explain
 from projections.history import View
 from projections.profit import Profit
+from projections.steps import steps as walk
 from tests.replay.given import adjustment, buy, dividend, opening, register, sell, split, told
 from tests.replay.outcome import total
 from tests.replay.test_profits import METHODS, numbers, rows_of, views
@@ -64,6 +67,32 @@ def test_what_is_closed_was_opened_before_and_what_is_opened_is_closed_or_still_
             assert still_open == total([row for row in view.rows.lots.new if row.symbol == symbol], "quantity")
             if not any(isinstance(step.fact.event, SharesSplit) for step in found):
                 assert_nothing_is_lost(opened)
+
+
+@given(messages=logs(), method=st.sampled_from(METHODS))
+@settings(max_examples=20, **ALWAYS)
+def test_the_cost_behind_each_fact_is_that_of_all_open_lots(
+    fresh_sqlite: Fresh, messages: list[Message], method: CostBasis
+) -> None:
+    def assert_told(view: View, costs: dict[tuple[int, str], dict[str, Fraction]]) -> None:
+        for step in walk(view.name, view.facts, method):
+            for symbol in step.book.symbols:
+                lots = {key[1]: found for key, found in step.book.lots.items() if key[0] == symbol and found}
+                summed = {currency: total(found, "cost") for currency, found in lots.items()}
+                assert costs.get((step.fact.position, symbol), summed) == summed
+
+    for view in views(fresh_sqlite, messages, END, method):
+        exactly(
+            partial(
+                assert_told,
+                view,
+                {
+                    (step.fact.position, symbol): {name: Fraction(cost) for name, cost in step.cost.items()}
+                    for symbol, _, found in explained(view)
+                    for step in found
+                },
+            )
+        )
 
 
 @given(messages=logs(), method=st.sampled_from(METHODS))
