@@ -125,6 +125,7 @@ class Following:
                 begun = True
                 # What the first step has loaded, above all the market, stays; looking for circles in it again and
                 # again would cost a late fact 80 ms now and then.
+                gc.collect()
                 gc.freeze()
                 self._tell({"step": "first"})
             if moved:

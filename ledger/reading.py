@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import count
-from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, not_, or_, select
 from sqlalchemy.orm import Session
 
 from ledger.events import FactVoided, Recorded
@@ -16,16 +15,13 @@ from ledger.log import read_head, recorded_of, select_facts
 from ledger.schema import events
 
 _ROWS_A_FETCH = 500
-_POSITION: Any = events.c.position + 0
-"""For a bound beside a subject: bare, it makes SQLite walk through the whole log, and PostgreSQL through all of the
-positions for each subject, instead of the index of identities alone."""
 
 
 def read_subject(
     session: Session, subject: str, *, through: int, since: datetime | None = None
 ) -> tuple[Recorded, ...]:
     """Every fact of one subject up to a position, in no particular order; perhaps only what happened since a time."""
-    query = select_facts().where(events.c.subject == subject, through >= _POSITION)
+    query = select_facts().where(events.c.subject == subject, _up_to(through))
     if since is not None:
         query = query.where(events.c.at >= since)
     return tuple(recorded_of(row) for row in session.execute(query))
@@ -36,9 +32,7 @@ def read_between(
 ) -> tuple[Recorded, ...]:
     """The facts of one subject that happened between two times, and all its voids, in no particular order."""
     happened = (events.c.at >= since) & (events.c.at < before)
-    query = select_facts().where(
-        events.c.subject == subject, through >= _POSITION, happened | (events.c.type == "void")
-    )
+    query = select_facts().where(events.c.subject == subject, _up_to(through), happened | (events.c.type == "void"))
     return tuple(recorded_of(row) for row in session.execute(query))
 
 
@@ -96,8 +90,8 @@ def read_kind(
     query = select_facts().where(
         events.c.subject >= f"{kind}.",
         events.c.subject < f"{kind}/",
-        after < _POSITION,
-        through >= _POSITION,
+        not_(_up_to(after)),
+        _up_to(through),
     )
     if type_ is not None:
         query = query.where(events.c.type == type_)
@@ -109,7 +103,7 @@ def subjects(session: Session, kind: str, *, through: int | None = None) -> tupl
     """The subjects of one kind that have spoken, sorted."""
     query = select(events.c.subject).where(events.c.subject >= f"{kind}.", events.c.subject < f"{kind}/").distinct()
     if through is not None:
-        query = query.where(through >= _POSITION)
+        query = query.where(_up_to(through))
     return tuple(sorted(session.scalars(query)))
 
 
@@ -127,3 +121,12 @@ def position_known_at(session: Session, moment: datetime) -> int:
 def _names(fact: Recorded, subject: str, target: str) -> bool:
     event = fact.event
     return isinstance(event, FactVoided) and (event.subject, event.target) == (subject, target)
+
+
+def _up_to(position: int) -> ColumnElement[bool]:
+    """A bound to stand beside a subject.
+
+    Bare, it makes SQLite walk through the whole log, and PostgreSQL through all of the positions for each subject,
+    instead of the index of identities alone.
+    """
+    return events.c.position + 0 <= position

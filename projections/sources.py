@@ -51,10 +51,10 @@ def load_voids(session: Session, *, through: int, as_of: Moment | None = None) -
     return commons
 
 
-def common_facts(session: Session, *, through: int) -> Iterator[Recorded]:
-    """The facts of operators, feeds and sources up to a position, in no particular order."""
+def common_facts(session: Session, *, after: int = 0, through: int) -> Iterator[Recorded]:
+    """The facts of operators, feeds and sources between two positions, in no particular order."""
     for kind in COMMON_KINDS:
-        yield from read_kind(session, kind, through=through)
+        yield from read_kind(session, kind, after=after, through=through)
 
 
 def bot_facts(

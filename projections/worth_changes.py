@@ -96,7 +96,7 @@ def _learned(before: History, after: History, first: View | None, same: View | N
         return
     symbols = _symbols(view)
     own = {fact.position: fact for fact in known_more.own(view.name) if fact.position > low}
-    common = {fact.position: fact for fact in common_facts(known_more.session, through=high) if fact.position > low}
+    common = {fact.position: fact for fact in common_facts(known_more.session, after=low, through=high)}
     for position, fact in sorted((common | own).items()):
         about = _about(known_more.session, fact)
         if about is None or about.position > high or not _is_by(about, before.point.as_of):

@@ -36,13 +36,15 @@ _TOLD = 3
 Examples:
   botledger diff RSIBot --from 2025-12-31
   botledger diff RSIBot --from 2025-12-31 --to 2026-01-31 --json
+  botledger diff RSIBot --from-known-at 2026-01-01
+    (since then, which is --from as well: what has happened, and as corrections what was learned)
   botledger diff RSIBot --from 2025-12-31 --from-known-at 2026-01-01 --to 2025-12-31
     (what was learned since about the end of the year)
 The parts add up to the change. price: what prices and rates did with what was held; trades: profit realised,
 before fees; corrections: what was learned later about the time before."""
 )
 @click.argument("bot")
-@click.option("--from", "from_as_of", metavar="T", type=MomentType(), help="As of when it begins (else everything).")
+@click.option("--from", "from_as_of", metavar="T", type=MomentType(), help="As of when it begins.")
 @click.option("--from-known-at", metavar="T", type=MomentType(), help="As the ledger knew it then.")
 @click.option("--to", "to_as_of", metavar="T", type=MomentType(), help="As of when it ends (else everything).")
 @click.option("--to-known-at", metavar="T", type=MomentType(), help="As the ledger knew it then.")
@@ -61,6 +63,7 @@ def diff(
     """The change of worth between two points, split into flows, price, trades, fees, dividends, corrections."""
     if from_as_of is None and from_known_at is None:
         raise click.UsageError("give --from T or --from-known-at T")
+    from_as_of = from_as_of or from_known_at
     with reading_log(settings.database, one_snapshot=True) as session:
         before = History(session, point_of(session, as_of=from_as_of, known_at=from_known_at))
         learned = History(session, point_of(session, as_of=from_as_of, known_at=to_known_at))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ledger.amounts import ZERO
+from ledger.amounts import ONE, ZERO
 from ledger.commands.columns import Column
 from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import say, show
@@ -24,6 +24,7 @@ from projections.series import converted, fleets, of_symbol, of_worth
 from projections.telling import Json, plain_value
 
 _PERCENTS = ("total_return", "money_weighted", "cagr", "volatility", "maximum_drawdown")
+_TOLD = 5
 _RATIOS = ("sharpe", "sortino", "calmar")
 _SHOWN = (
     "days",
@@ -74,7 +75,7 @@ and its source: docs/returns.md.""",
 @click.option(
     "--risk-free",
     metavar="R",
-    type=NumberType("a part of one, such as 0.04"),
+    type=NumberType(-ONE, ONE, "a part of one, such as 0.04"),
     default=ZERO,
     help="Risk-free return a year, such as 0.04.",
 )
@@ -99,7 +100,7 @@ def performance_command(
     with reading_history(settings.database, times) as past:
         series = list(_series(past, bot, mixed=mixed, currency=currency))
         if not series:
-            say("no bots yet")
+            say("no bots yet" if bot is None else f"{bot} has no day with a worth yet")
             return
         if against is not None:
             series += [_symbol(past, against, found) for found in series]
@@ -112,7 +113,10 @@ def performance_command(
 
 
 def _series(past: History, bot: str | None, *, mixed: bool, currency: str | None) -> Iterator[_Series]:
-    """The bot's series, or one for each fleet; none where there are no bots."""
+    """The bot's series, or one for each fleet; none where nothing has a worth yet.
+
+    That days are left out, for want of a rate, is said in one line for each.
+    """
     names = [bot] if bot is not None else list(past.names)
     views = {name: view for name in names if (view := past.view(name) if bot else past.find(name)) is not None}
     groups = fleets({name: view.bot.mode for name, view in views.items()}, mixed=mixed)
@@ -123,22 +127,33 @@ def _series(past: History, bot: str | None, *, mixed: bool, currency: str | None
                 f"the {mode} bots count in {', '.join(sorted(bases))}: say in which the fleet is told, by --currency"
             )
         told_in = currency or next(iter(bases))
-        found = [_in(past, views[name], told_in) for name in members]
-        days = combined([days for days in found if days]) if bot is None else found[0]
-        if not days:
-            raise UnknownName(f"{bot or f'the {mode} fleet'} has no day with a worth yet")
-        yield _Series(bot or f"fleet ({mode})", told_in, tuple(days), "bot" if bot else "fleet")
+        found = {name: _in(past, views[name], told_in) for name in members}
+        parts = [days for days, _ in found.values() if days]
+        left_out = {name: days for name, (_, days) in found.items() if days}
+        if parts:
+            _tell_left_out(left_out, told_in)
+            days = combined(parts) if bot is None else parts[0]
+            yield _Series(bot or f"fleet ({mode})", told_in, tuple(days), "bot" if bot else "fleet")
+        elif left_out:
+            raise UnknownName(f"no rate of {', '.join(sorted(bases))} in {told_in} is known")
 
 
-def _in(past: History, view: View, currency: str) -> list[WorthDay]:
-    """A bot's series in a currency; that days are left out is said."""
-    base = view.bot.base_currency
+def _in(past: History, view: View, currency: str) -> tuple[list[WorthDay], list[int]]:
+    """A bot's series in a currency, and the days that have no rate."""
     days = of_worth(view.rows.worth, view.rows.without_price)
-    found, without = converted(days, past.commons.market, base=base, currency=currency)
-    if without:
-        since = f"{base} in {currency}, from {date.fromordinal(without[0])} on"
-        say(f"botledger: {view.name} has {len(without)} days without a rate of {since}: they are left out")
-    return found
+    found, without = converted(days, past.commons.market, base=view.bot.base_currency, currency=currency)
+    return list(found), list(without)
+
+
+def _tell_left_out(left_out: Mapping[str, Sequence[int]], currency: str) -> None:
+    if not left_out:
+        return
+    told = [
+        f"{name} {len(days)} from {date.fromordinal(days[0])} on" for name, days in sorted(left_out.items())[:_TOLD]
+    ]
+    more = len(left_out) - _TOLD
+    names = ", ".join([*told, f"and {more} bots more"] if more > 0 else told)
+    say(f"botledger: days without a rate in {currency} are left out: {names}")
 
 
 def _symbol(past: History, symbol: str, beside: _Series) -> _Series:

@@ -15,14 +15,14 @@ _CURRENCY = re.compile(CURRENCY_PATTERN[:-1] + r"\Z")
 
 
 class NumberType(click.ParamType[Decimal]):
-    """An exact number, between two others where these are given; `means` says what it stands for."""
+    """An exact number between two others; `means` says what it stands for."""
 
     name = "number"
 
-    def __init__(self, means: str, *, least: Decimal | None = None, most: Decimal | None = None) -> None:
-        self._means = means
+    def __init__(self, least: Decimal, most: Decimal, means: str) -> None:
         self._least = least
         self._most = most
+        self._means = means
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Decimal:
         """The number, or a usage error that says what it means."""
@@ -30,11 +30,8 @@ class NumberType(click.ParamType[Decimal]):
             found = value if isinstance(value, Decimal) else parse_amount(value)
         except ValueError:
             found = None
-        too_small = found is not None and self._least is not None and found < self._least
-        too_large = found is not None and self._most is not None and found > self._most
-        if found is None or too_small or too_large:
-            bounds = "" if self._least is None else f" from {self._least} to {self._most}"
-            self.fail(f"{value!r} is no number{bounds}: {self._means}", parameter, context)
+        if found is None or not self._least <= found <= self._most:
+            self.fail(f"{value!r} is no number from {self._least} to {self._most}: {self._means}", parameter, context)
         return found
 
 

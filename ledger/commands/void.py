@@ -39,6 +39,8 @@ def void(
     """Let a fact count as never published, and show what that changes: profit of trades, worth of days, totals."""
     if operator is None:
         raise click.UsageError("who says so? give --operator NAME, or set LEDGER_OPERATOR")
+    if not reason.strip():
+        raise click.UsageError("--reason is empty: say why")
     fact = void_of(f"ops.{operator}", subject, target, reason)
     with reading_log(settings.database, one_snapshot=True) as session:
         voids = find_voids(session, subject, target)

@@ -74,13 +74,13 @@ have done otherwise is not known. Nothing is stored or published.""",
 @click.option(
     "--fee-rate",
     metavar="R",
-    type=NumberType("a part of the traded value, 0.001 is 0.1%; below zero a rebate", least=-ONE, most=ONE),
+    type=NumberType(-ONE, ONE, "a part of the traded value, 0.001 is 0.1%; below zero a rebate"),
     help="Fees at this part of the traded value, such as 0.001.",
 )
 @click.option(
     "--slippage",
     metavar="BPS",
-    type=NumberType("in basis points, 5 is 0.05%", least=ZERO, most=WHOLE),
+    type=NumberType(ZERO, WHOLE, "in basis points, 5 is 0.05%"),
     help="Prices so many basis points worse than the reference price.",
 )
 @cost_basis_option

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ledger.settings import Database
-from tests.services.calls import call, trade, where
+from tests.services.calls import call, line, trade, where
 from tests.services.week import WEEK, asked, closes, keep, refused, registered
 
 FIGURES = [
@@ -114,12 +114,24 @@ def test_days_without_a_rate_are_left_out_and_said(database: Database) -> None:
     keep(database, [*IN_EUR, closes("e", "EURUSD=X", "2", start=6)])
     answer = call("performance", "Beta", "--currency", "USD", "--json", *where(database))
     assert (answer.code, answer.rows[0]["first_day"]) == (0, "2026-01-06")
-    assert answer.err == (
-        "botledger: Beta has 1 days without a rate of EUR in USD, from 2026-01-05 on: they are left out\n"
-    )
+    assert answer.err == "botledger: days without a rate in USD are left out: Beta 1 from 2026-01-05 on\n"
     answer = call("performance", "Beta", "--currency", "GBP", *where(database))
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.endswith("botledger: Beta has no day with a worth yet\n")
+    assert answer.err == "botledger: no rate of EUR in GBP is known\n"
+
+
+def test_of_many_bots_without_a_rate_the_first_are_named(sqlite_database: Database) -> None:
+    bots = [registered(f"bots.B{number}", {"EUR": "1"}, base_currency="EUR") for number in range(8)]
+    keep(sqlite_database, [*bots, closes("e", "EURUSD=X", "2", start=6)])
+    answer = call("performance", "--currency", "USD", "--json", *where(sqlite_database))
+    named = ", ".join(f"B{number} 1 from 2026-01-05 on" for number in range(5))
+    assert answer.err == f"botledger: days without a rate in USD are left out: {named}, and 3 bots more\n"
+
+
+def test_a_bot_without_a_worth_has_no_figures_and_that_is_said(sqlite_database: Database) -> None:
+    keep(sqlite_database, [line("s", subject=BETA, type="run_started", run="only")])
+    assert asked(sqlite_database, "performance", "Beta").err == "Beta has no day with a worth yet\n"
+    assert asked(sqlite_database, "performance", "--json").out == ""
 
 
 def test_a_year_and_what_is_free_of_risk_are_told(kept: Database) -> None:
@@ -137,8 +149,8 @@ def test_a_year_and_what_is_free_of_risk_are_told(kept: Database) -> None:
 
 
 def test_what_is_used_wrongly(kept: Database) -> None:
-    for wrong in ("abc", "nan", "inf", "1e999", "4%", ""):
-        assert refused(kept, "performance", "Alpha", "--risk-free", wrong, says="is no number: a part of one")
+    for wrong in ("abc", "nan", "inf", "1e999", "4%", "", "-5", "1.1"):
+        assert refused(kept, "performance", "Alpha", "--risk-free", wrong, says="a part of one, such as 0.04")
     for wrong in ("usd", "US", "US D", "", "€"):
         assert refused(kept, "performance", "--currency", wrong, says="is not a currency such as USD")
     assert refused(kept, "performance", "--annualise", "260", says="'260' is not one of '252', '365'")

@@ -166,6 +166,15 @@ def test_diff_tells_what_was_learned(database: Database) -> None:
     assert _by_part(all_of_it)["corrections"]["change"] == "14"
 
 
+def test_diff_since_the_books_were_looked_at_tells_what_happened_and_apart_what_was_learned(database: Database) -> None:
+    keep(database, WEEK)
+    [*_, last] = asked(database, "events", "--json").rows
+    keep(database, [*LEARNED, line("d9", subject=ALPHA, at="2999-01-01T00:00:00Z", amount="5")])
+    rows = _by_part(asked(database, "diff", "Alpha", "--from-known-at", last["recorded_at"], "--json").rows)
+    changes = {part: rows[part]["change"] for part in ("flows", "corrections", "total")}
+    assert changes == {"flows": "5", "corrections": "14", "total": "19"}
+
+
 def test_diff_begins_with_nothing_where_the_bot_was_not_there(kept: Database) -> None:
     rows = _by_part(asked(kept, "diff", "Alpha", "--from", "2026-01-04", "--to", "2026-01-05", "--json").rows)
     assert (rows["total"]["from"], rows["flows"]["change"], rows["total"]["change"]) == ("0", "1000", "999")

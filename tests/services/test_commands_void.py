@@ -72,6 +72,8 @@ def test_the_operator_is_named_by_flag_or_environment_or_it_is_wrong_use(databas
         assert void(BOT, "t1", *WHY, **{"LEDGER_OPERATOR": "", **wrong}).code == 2
     assert "give --operator NAME, or set LEDGER_OPERATOR" in void(BOT, "t1", *WHY, LEDGER_OPERATOR="").err
     assert void(BOT, "t1", "--operator", "anna").code == 2
+    for empty in ("", " "):
+        assert "--reason is empty: say why" in void(BOT, "t1", "--operator", "anna", "--reason", empty).err
     assert head(database) == 6
     assert void(BOT, "t1", *WHY, LEDGER_OPERATOR="ben").code == 0
     assert void(BOT, "t2", *ANNA, LEDGER_OPERATOR="ben").code == 0
