@@ -27,7 +27,7 @@ parts_of_fact = ("flows", "trades", "fees", "dividends", "charges", "adjustments
 
 
 @given(messages=logs(), texts=three_moments, known=st.lists(st.floats(0, 1), min_size=3, max_size=3))
-@settings(max_examples=13, **ALWAYS)
+@settings(max_examples=20, **ALWAYS)
 def test_the_parts_add_up_to_the_change_and_the_changes_to_the_whole(
     fresh_sqlite: Fresh, messages: list[Message], texts: list[str], known: list[float]
 ) -> None:
@@ -43,7 +43,7 @@ def test_the_parts_add_up_to_the_change_and_the_changes_to_the_whole_on_postgres
 
 
 @given(messages=logs(), text=times() | days())
-@settings(max_examples=13, **ALWAYS)
+@settings(max_examples=20, **ALWAYS)
 def test_flows_are_those_of_the_worth_fact_by_fact(fresh_sqlite: Fresh, messages: list[Message], text: str) -> None:
     with fresh_sqlite() as world:
         record(world.database, messages)
@@ -56,7 +56,7 @@ def test_flows_are_those_of_the_worth_fact_by_fact(fresh_sqlite: Fresh, messages
 
 
 @given(messages=logs().map(lambda messages: in_one_currency(messages)), texts=two_moments)
-@settings(max_examples=13, **ALWAYS)
+@settings(max_examples=20, **ALWAYS)
 def test_in_one_currency_each_part_is_what_other_books_say(
     fresh_sqlite: Fresh, messages: list[Message], texts: list[str]
 ) -> None:

@@ -29,7 +29,7 @@ Amounts = dict[str, Fraction]
 
 
 @given(messages=logs(), as_of=times() | days(), method=st.sampled_from(METHODS))
-@settings(max_examples=26, **ALWAYS)
+@settings(max_examples=40, **ALWAYS)
 def test_the_facts_of_a_symbol_end_in_its_profit(
     fresh_sqlite: Fresh, messages: list[Message], as_of: str, method: CostBasis
 ) -> None:
@@ -52,7 +52,7 @@ def test_the_facts_of_a_symbol_end_in_its_profit_on_postgresql(
 
 
 @given(messages=logs(), method=st.sampled_from(METHODS))
-@settings(max_examples=20, **ALWAYS)
+@settings(max_examples=30, **ALWAYS)
 def test_what_is_closed_was_opened_before_and_what_is_opened_is_closed_or_still_open(
     fresh_sqlite: Fresh, messages: list[Message], method: CostBasis
 ) -> None:
@@ -70,7 +70,7 @@ def test_what_is_closed_was_opened_before_and_what_is_opened_is_closed_or_still_
 
 
 @given(messages=logs(), method=st.sampled_from(METHODS))
-@settings(max_examples=13, **ALWAYS)
+@settings(max_examples=20, **ALWAYS)
 def test_the_cost_behind_each_fact_is_that_of_all_open_lots(
     fresh_sqlite: Fresh, messages: list[Message], method: CostBasis
 ) -> None:
@@ -96,7 +96,7 @@ def test_the_cost_behind_each_fact_is_that_of_all_open_lots(
 
 
 @given(messages=logs(), method=st.sampled_from(METHODS))
-@settings(max_examples=13, **ALWAYS)
+@settings(max_examples=20, **ALWAYS)
 def test_the_facts_of_a_run_lead_to_their_lots_and_back(
     fresh_sqlite: Fresh, messages: list[Message], method: CostBasis
 ) -> None:

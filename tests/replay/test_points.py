@@ -28,7 +28,7 @@ methods = st.sampled_from(METHODS)
 
 
 @given(arrival=arrivals())
-@settings(max_examples=5, **ALWAYS)
+@settings(max_examples=8, **ALWAYS)
 def test_known_at_a_position_is_what_the_tables_showed_then_on_sqlite(fresh_sqlite: Fresh, arrival: Arrival) -> None:
     assert_remembered(fresh_sqlite, arrival)
 
@@ -42,7 +42,7 @@ def test_known_at_a_position_is_what_the_tables_showed_then_on_postgresql(
 
 
 @given(case=asked())
-@settings(max_examples=9, **ALWAYS)
+@settings(max_examples=14, **ALWAYS)
 def test_as_of_a_time_is_the_tables_of_what_had_happened_by_then_on_sqlite(fresh_sqlite: Fresh, case: Asked) -> None:
     assert_as_of(fresh_sqlite, case)
 
@@ -56,7 +56,7 @@ def test_as_of_a_time_is_the_tables_of_what_had_happened_by_then_on_postgresql(
 
 
 @given(messages=logs(), day=days())
-@settings(max_examples=13, **ALWAYS)
+@settings(max_examples=20, **ALWAYS)
 def test_the_worth_as_of_a_day_is_what_is_told_of_it_later_whatever_shares_its_prices_are_in(
     fresh_sqlite: Fresh, messages: list[Message], day: str
 ) -> None:
@@ -74,7 +74,7 @@ def test_the_worth_as_of_a_day_is_what_is_told_of_it_later_whatever_shares_its_p
 
 
 @given(messages=logs(), registered=methods, wanted=methods)
-@settings(max_examples=8, **ALWAYS)
+@settings(max_examples=12, **ALWAYS)
 def test_a_cost_basis_asked_for_is_as_if_it_had_been_registered_on_sqlite(
     fresh_sqlite: Fresh, messages: list[Message], registered: CostBasis, wanted: CostBasis
 ) -> None:

@@ -33,7 +33,7 @@ Sums = dict[Any, dict[str, Fraction]]
 
 
 @given(messages=logs(), as_of=times() | days(), method=st.sampled_from(METHODS))
-@settings(max_examples=26, **ALWAYS)
+@settings(max_examples=40, **ALWAYS)
 def test_what_is_there_is_what_flowed_in_and_what_was_made(
     fresh_sqlite: Fresh, messages: list[Message], as_of: str, method: CostBasis
 ) -> None:
@@ -51,7 +51,7 @@ def test_what_is_there_is_what_flowed_in_and_what_was_made_on_postgresql(
 
 
 @given(messages=logs(), cuts=st.lists(days(), min_size=1, max_size=3, unique=True), method=st.sampled_from(METHODS))
-@settings(max_examples=16, **ALWAYS)
+@settings(max_examples=25, **ALWAYS)
 def test_days_months_years_and_runs_add_up_to_the_symbols_and_adjoining_times_to_the_whole(
     fresh_sqlite: Fresh, messages: list[Message], cuts: list[str], method: CostBasis
 ) -> None:
@@ -66,7 +66,7 @@ def test_days_months_years_and_runs_add_up_to_the_symbols_and_adjoining_times_to
 
 
 @given(messages=logs(), method=st.sampled_from(METHODS))
-@settings(max_examples=10, **ALWAYS)
+@settings(max_examples=15, **ALWAYS)
 def test_a_day_alone_is_the_row_of_that_day(fresh_sqlite: Fresh, messages: list[Message], method: CostBasis) -> None:
     for view in views(fresh_sqlite, messages, "9999-12-31", method):
         by_day = rows_of(view, "day")
@@ -81,7 +81,7 @@ def test_a_day_alone_is_the_row_of_that_day(fresh_sqlite: Fresh, messages: list[
     adjusted=st.lists(adjustments(("QQQ", "BTC")), max_size=3),
     registration=registrations(("QQQ", "BTC")),
 )
-@settings(max_examples=10, **ALWAYS)
+@settings(max_examples=15, **ALWAYS)
 def test_once_all_is_closed_every_method_has_made_the_same(
     fresh_sqlite: Fresh, drawn: list[dict[str, Any]], adjusted: list[dict[str, Any]], registration: dict[str, Any]
 ) -> None:

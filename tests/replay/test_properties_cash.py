@@ -52,14 +52,14 @@ class ExactSum:
 
 
 @given(messages=logs())
-@settings(max_examples=13, **ALWAYS)
+@settings(max_examples=20, **ALWAYS)
 def test_cash_is_the_sum_of_its_movements_by_one_query_on_sqlite(fresh_sqlite: Fresh, messages: list[Message]) -> None:
     with fresh_sqlite() as world:
         assert_cash_adds_up(world, messages)
 
 
 @given(messages=logs())
-@settings(max_examples=4, **ALWAYS)
+@settings(max_examples=6, **ALWAYS)
 def test_cash_is_the_sum_of_its_movements_by_one_query_on_postgresql(
     fresh_postgres: Fresh, messages: list[Message]
 ) -> None:

@@ -49,7 +49,7 @@ def dusty_logs(draw: st.DrawFn) -> list[Message]:
 
 
 @given(logs())
-@settings(max_examples=39, **ALWAYS)
+@settings(max_examples=60, **ALWAYS)
 def test_the_cash_is_what_the_messages_moved(messages: list[Message]) -> None:
     for bot, rows in folded(messages).items():
         expected = moved_by(bot, messages)
@@ -61,7 +61,7 @@ def test_the_cash_is_what_the_messages_moved(messages: list[Message]) -> None:
 
 
 @given(dusty_logs(), st.booleans())
-@settings(max_examples=39, **ALWAYS)
+@settings(max_examples=60, **ALWAYS)
 def test_profit_is_what_is_open_less_what_was_spent_for_long_and_short(drawn: list[Message], closes: bool) -> None:
     messages = with_all_closed(drawn) if closes else drawn
     for bot, key, rows in ordinary_lots(messages):
@@ -72,7 +72,7 @@ def test_profit_is_what_is_open_less_what_was_spent_for_long_and_short(drawn: li
 
 @pytest.mark.parametrize("method", METHODS)
 @given(dusty_logs(), st.sampled_from(RATIOS), st.booleans())
-@settings(max_examples=26, **ALWAYS)
+@settings(max_examples=40, **ALWAYS)
 def test_the_cost_of_what_came_in_is_in_the_matches_or_still_open(
     method: str, drawn: list[Message], ratio: tuple[int, int], closes: bool
 ) -> None:
@@ -85,7 +85,7 @@ def test_the_cost_of_what_came_in_is_in_the_matches_or_still_open(
 
 
 @given(dusty_logs(), st.sampled_from(RATIOS))
-@settings(max_examples=39, **ALWAYS)
+@settings(max_examples=60, **ALWAYS)
 def test_a_split_changes_no_cost_and_rounds_the_sum_once(messages: list[Message], ratio: tuple[int, int]) -> None:
     after = folded([*messages, split_of("QQQ", LATER, ratio)])
     for bot, before in folded(messages).items():
@@ -96,7 +96,7 @@ def test_a_split_changes_no_cost_and_rounds_the_sum_once(messages: list[Message]
 
 
 @given(logs(), st.sampled_from(FINITE_RATIOS), amounts(above_zero=True).map(lambda text: text[:20]))
-@settings(max_examples=26, **ALWAYS)
+@settings(max_examples=40, **ALWAYS)
 def test_a_split_changes_no_worth_at_adjusted_prices(
     messages: list[Message], ratio: tuple[int, int], price: str
 ) -> None:
@@ -122,7 +122,7 @@ def test_a_split_changes_no_worth_at_adjusted_prices(
     st.lists(adjustments(("QQQ", "BTC")), max_size=4),
     registrations(("QQQ", "BTC")),
 )
-@settings(max_examples=39, **ALWAYS)
+@settings(max_examples=60, **ALWAYS)
 def test_once_all_is_closed_every_method_has_realised_the_same_but_for_what_left_at_cost(
     drawn: list[dict[str, Any]], adjusted: list[dict[str, Any]], registration: dict[str, Any]
 ) -> None:

@@ -53,14 +53,14 @@ def stories(draw: st.DrawFn) -> Story:
 
 
 @given(stories())
-@settings(max_examples=65, **ALWAYS)
+@settings(max_examples=100, **ALWAYS)
 def test_what_is_voided_was_never_published(story: Story) -> None:
     arriving = [said for piece in story.pieces for said in piece]
     assert_same(folded_in_memory(arriving), folded_in_memory(story.left), way="voided")
 
 
 @given(story=stories())
-@settings(max_examples=12, **ALWAYS)
+@settings(max_examples=18, **ALWAYS)
 def test_what_is_voided_while_books_are_followed_was_never_published_on_sqlite(
     fresh_sqlite: Fresh, story: Story
 ) -> None:
@@ -91,7 +91,7 @@ def assert_never_published(world: World, story: Story) -> None:
 
 
 @given(logs(), st.sampled_from(BOTS), times())
-@settings(max_examples=65, **ALWAYS)
+@settings(max_examples=100, **ALWAYS)
 def test_a_statement_of_what_is_booked_says_nothing_new_and_one_of_nothing_names_all_of_it(
     messages: list[Message], bot: str, at: str
 ) -> None:

@@ -33,7 +33,7 @@ NOTHING = one_after_the_other()
 
 
 @given(messages=logs())
-@settings(max_examples=8, **ALWAYS)
+@settings(max_examples=12, **ALWAYS)
 def test_with_nothing_changed_it_is_the_live_books(fresh_sqlite: Fresh, messages: list[Message]) -> None:
     with fresh_sqlite() as world:
         follow(world, messages, at_a_time=len(messages))
@@ -41,7 +41,7 @@ def test_with_nothing_changed_it_is_the_live_books(fresh_sqlite: Fresh, messages
 
 
 @given(messages=logs())
-@settings(max_examples=5, **ALWAYS)
+@settings(max_examples=8, **ALWAYS)
 def test_no_slippage_from_the_price_itself_is_the_live_books(fresh_sqlite: Fresh, messages: list[Message]) -> None:
     with fresh_sqlite() as world:
         follow(world, [(subject, decided_at_its_price(said)) for subject, said in messages], at_a_time=len(messages))
