@@ -14,7 +14,8 @@ from decimal import Decimal
 
 from ledger.amounts import ONE, ZERO, exactly
 from ledger.events import AdjustmentMade, CostBasis, Recorded, TradeExecuted
-from projections.book import Flow, OwnPrice
+from projections.book import Flow, LotKey, OwnPrice
+from projections.explaining import follow_costs
 from projections.market import Market
 from projections.rows import BotRow, WorthRow
 from projections.standing import NEWEST
@@ -71,21 +72,23 @@ def _attributed(
             if part is not None:
                 tell.add(part, step.fact, movement.currency, movement.amount)
     flows.value(before=NEWEST + 1)
+    costs: dict[LotKey, Decimal] = {}
     for step in steps(bot.name, [without_fees(fact) for fact in facts], cost_basis):
         for match in step.entries.matches:
             tell.add("trades", step.fact, match.currency, match.profit)
-        _tell_adjustment(tell, step)
+        _tell_adjustment(tell, step, costs)
     found.parts["price"] = bot.worth - sum((found.parts[part] for part in PARTS if part != "price"), ZERO)
     return found
 
 
-def _tell_adjustment(tell: _Teller, step: Step) -> None:
-    """What came or went without a trade: at cost, but where it is a flow."""
+def _tell_adjustment(tell: _Teller, step: Step, costs: dict[LotKey, Decimal]) -> None:
+    """What came or went without a trade: at cost, but where it is a flow; `costs` are carried on."""
+    before = dict(costs) if isinstance(step.fact.event, AdjustmentMade) else costs
+    follow_costs(costs, step)
     event = step.fact.event
-    if not isinstance(event, AdjustmentMade) or event.cost is not None:
-        return
-    left = sum((match.cost if event.quantity < 0 else -match.proceeds for match in step.entries.matches), ZERO)
-    tell.add("adjustments", step.fact, event.currency, -left)
+    if isinstance(event, AdjustmentMade) and event.cost is None:
+        key = event.symbol, event.currency
+        tell.add("adjustments", step.fact, event.currency, costs[key] - before.get(key, ZERO))
 
 
 @dataclass(frozen=True, slots=True)

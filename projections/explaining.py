@@ -73,7 +73,7 @@ def _explained(
     book: Book | None = None
     for step in steps(name, facts, cost_basis):
         book = step.book
-        _follow_costs(costs, step)
+        follow_costs(costs, step)
         for match in step.entries.matches:
             opened = by_position.get((match.opened_by, match.symbol))
             if opened is not None:
@@ -88,7 +88,7 @@ def _explained(
     return found
 
 
-def _follow_costs(costs: dict[LotKey, Decimal], step: Step) -> None:
+def follow_costs(costs: dict[LotKey, Decimal], step: Step) -> None:
     """Carry on what the open lots cost; of a trade without adding up all of them: its own cost and what it realised."""
     event = step.fact.event
     match event:
