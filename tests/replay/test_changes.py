@@ -14,7 +14,7 @@ from projections.history import History, Point, View
 from projections.points import Moment, read_moment
 from projections.worth_changes import Change, changes_of
 from tests.replay.answers import asking, views_of
-from tests.replay.given import BOT, adjustment, buy, close, deposit, dividend, opening, register, told, void
+from tests.replay.given import BOT, adjustment, buy, close, deposit, dividend, opening, register, split, told, void
 from tests.replay.outcome import total
 from tests.replay.ways import Message, record
 from tests.replay.worlds import Fresh
@@ -95,6 +95,14 @@ def test_what_leaves_at_cost_leaves_without_the_fee_that_is_told_apart(fresh_sql
     found = by_part(changes(fresh_sqlite, given_, (3, "2026-01-04"), (3, "2026-01-06")))
     told_of = [str(found[part]) for part in ("fees", "adjustments", "price", "total")]
     assert told_of == ["-3", "-10", "0", "987"]
+
+
+def test_what_is_left_of_a_lot_that_a_split_has_rounded_to_nothing_leaves_at_its_cost(fresh_sqlite: Fresh) -> None:
+    dust = buy("COIN", f"0.{'0' * 29}1", price="1", at="2026-01-05T12:00:00Z")
+    given_ = [opening("1000"), dust, split("COIN", "2026-01-06", 1, 3)]
+    given_.append(adjustment("COIN", "1", at="2026-01-07T12:00:00Z"))
+    found = by_part(changes(fresh_sqlite, given_, (4, "2026-01-06"), (4, "2026-01-07")))
+    assert found["adjustments"] == Fraction(-1, 10**30)
 
 
 def test_corrections_name_the_late_fact_the_void_and_the_bars_told_again(fresh_sqlite: Fresh) -> None:
