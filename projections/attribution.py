@@ -15,11 +15,10 @@ from decimal import Decimal
 from ledger.amounts import ONE, ZERO, exactly
 from ledger.events import AdjustmentMade, CostBasis, Recorded, TradeExecuted
 from projections.book import Flow, LotKey, OwnPrice
-from projections.explaining import follow_costs
 from projections.market import Market
 from projections.rows import BotRow, WorthRow
 from projections.standing import NEWEST
-from projections.steps import Step, steps
+from projections.steps import Step, follow_costs, steps
 from projections.worth import flow_value
 
 PARTS = ("flows", "price", "trades", "fees", "dividends", "charges", "adjustments")
@@ -82,13 +81,16 @@ def _attributed(
 
 
 def _tell_adjustment(tell: _Teller, step: Step, costs: dict[LotKey, Decimal]) -> None:
-    """What came or went without a trade: at cost, but where it is a flow; `costs` are carried on."""
-    before = dict(costs) if isinstance(step.fact.event, AdjustmentMade) else costs
-    follow_costs(costs, step)
+    """What came or went without a trade: at cost, but where it is a flow; `costs` of open lots are carried on."""
     event = step.fact.event
-    if isinstance(event, AdjustmentMade) and event.cost is None:
-        key = event.symbol, event.currency
-        tell.add("adjustments", step.fact, event.currency, costs[key] - before.get(key, ZERO))
+    if not isinstance(event, AdjustmentMade):
+        follow_costs(costs, step)
+        return
+    key = event.symbol, event.currency
+    before = costs.get(key, ZERO)
+    follow_costs(costs, step)
+    if event.cost is None:
+        tell.add("adjustments", step.fact, event.currency, costs[key] - before)
 
 
 @dataclass(frozen=True, slots=True)

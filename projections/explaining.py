@@ -11,7 +11,7 @@ from ledger.events import AdjustmentMade, BotRegistered, ChargeApplied, CostBasi
 from ledger.market_events import DividendDeclared, SharesSplit
 from projections.book import Book, LotKey
 from projections.rows import MatchRow
-from projections.steps import Step, steps
+from projections.steps import Step, cost_of, follow_costs, signed, steps
 
 
 @dataclass(slots=True)
@@ -88,25 +88,6 @@ def _explained(
     return found
 
 
-def follow_costs(costs: dict[LotKey, Decimal], step: Step) -> None:
-    """Carry on what the open lots cost; of a trade without adding up all of them: its own cost and what it realised."""
-    event = step.fact.event
-    match event:
-        case TradeExecuted():
-            key = event.symbol, event.currency
-            realised = sum((match.profit for match in step.entries.matches), ZERO)
-            costs[key] = costs.get(key, ZERO) + _cost_of(event) + realised
-        case AdjustmentMade():
-            costs[event.symbol, event.currency] = _open_cost(step.book, (event.symbol, event.currency))
-        case BotRegistered():
-            for symbol, holding in (event.holdings or {}).items():
-                costs[symbol, holding.currency] = _open_cost(step.book, (symbol, holding.currency))
-
-
-def _open_cost(book: Book, key: LotKey) -> Decimal:
-    return sum((lot.cost for lot in book.lots.get(key, ())), ZERO)
-
-
 def _is_wanted(told: Explained, symbol: str | None, run: str | None) -> bool:
     event = told.fact.event
     if run is not None and (not isinstance(event, TradeExecuted | ChargeApplied) or event.run != run):
@@ -119,8 +100,8 @@ def _told(step: Step, costs: dict[LotKey, Decimal]) -> Iterable[Explained]:
     event = step.fact.event
     match event:
         case TradeExecuted() | AdjustmentMade():
-            signed = _signed(event)
-            yield _one(step, costs, event.symbol, event.currency, _opened(step, event.symbol, event.currency, signed))
+            quantity = signed(event)
+            yield _one(step, costs, event.symbol, event.currency, _opened(step, event.symbol, event.currency, quantity))
         case BotRegistered() if step.fact is step.book.registration:
             for symbol, holding in (event.holdings or {}).items():
                 opened = _opened(step, symbol, holding.currency, holding.quantity)
@@ -160,25 +141,13 @@ def _pooled(step: Step, symbol: str) -> Decimal:
     event: Event = step.fact.event
     match event:
         case TradeExecuted():
-            return _cost_of(event)
+            return cost_of(event)
         case AdjustmentMade():
             return ZERO if event.cost is None else event.cost if event.quantity > 0 else -event.cost
         case BotRegistered() if event.holdings is not None:
             return event.holdings[symbol].cost
         case _:
             raise AssertionError(event)
-
-
-def _cost_of(trade: TradeExecuted) -> Decimal:
-    """What a trade costs, signed; its fee where that is in the same currency."""
-    fee = trade.fee if trade.fee_currency in (None, trade.currency) else ZERO
-    return _signed(trade) * trade.price + fee
-
-
-def _signed(event: TradeExecuted | AdjustmentMade) -> Decimal:
-    if isinstance(event, AdjustmentMade):
-        return event.quantity
-    return event.quantity if event.side == "buy" else -event.quantity
 
 
 def _closed(match: MatchRow, signed: Decimal) -> Decimal:

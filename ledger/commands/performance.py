@@ -100,7 +100,7 @@ def performance_command(
     with reading_history(settings.database, times) as past:
         series = list(_series(past, bot, mixed=mixed, currency=currency))
         if not series:
-            say("no bots yet" if bot is None else f"{bot} has no day with a worth yet")
+            say(f"{bot} has no day with a worth yet" if bot else "no bots with a worth yet")
             return
         if against is not None:
             series += [_symbol(past, against, found) for found in series]
@@ -141,8 +141,7 @@ def _series(past: History, bot: str | None, *, mixed: bool, currency: str | None
 def _in(past: History, view: View, currency: str) -> tuple[list[WorthDay], list[int]]:
     """A bot's series in a currency, and the days that have no rate."""
     days = of_worth(view.rows.worth, view.rows.without_price)
-    found, without = converted(days, past.commons.market, base=view.bot.base_currency, currency=currency)
-    return list(found), list(without)
+    return converted(days, past.commons.market, base=view.bot.base_currency, currency=currency)
 
 
 def _tell_left_out(left_out: Mapping[str, Sequence[int]], currency: str) -> None:

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.amounts import exactly
+from ledger.amounts import ZERO, exactly
 from ledger.events import AdjustmentMade, ChargeApplied, CostBasis, Recorded, TradeExecuted
 from ledger.market_events import SharesSplit
 from projections.book import traded
@@ -74,25 +75,10 @@ def test_what_is_closed_was_opened_before_and_what_is_opened_is_closed_or_still_
 def test_the_cost_behind_each_fact_is_that_of_all_open_lots(
     fresh_sqlite: Fresh, messages: list[Message], method: CostBasis
 ) -> None:
-    def assert_told(view: View, costs: dict[tuple[int, str], dict[str, Fraction]]) -> None:
-        for step in walk(view.name, view.facts, method):
-            for symbol in step.book.symbols:
-                lots = {key[1]: found for key, found in step.book.lots.items() if key[0] == symbol and found}
-                summed = {currency: total(found, "cost") for currency, found in lots.items()}
-                assert costs.get((step.fact.position, symbol), summed) == summed
-
     for view in views(fresh_sqlite, messages, END, method):
-        exactly(
-            partial(
-                assert_told,
-                view,
-                {
-                    (step.fact.position, symbol): {name: Fraction(cost) for name, cost in step.cost.items()}
-                    for symbol, _, found in explained(view)
-                    for step in found
-                },
-            )
-        )
+        found = [step for _, _, steps_of_symbol in explained(view) for step in steps_of_symbol]
+        costs = {(step.fact.position, step.symbol): step.cost for step in found}
+        exactly(partial(assert_costs, view, method, costs))
 
 
 @given(messages=logs(), method=st.sampled_from(METHODS))
@@ -192,6 +178,15 @@ def made_by(found: Sequence[Explained]) -> dict[str, Fraction]:
         if isinstance(event, TradeExecuted) and event.fee_currency not in (None, event.currency):
             made[event.fee_currency or event.currency] -= Fraction(event.fee)
     return made
+
+
+def assert_costs(view: View, method: CostBasis, costs: dict[tuple[int, str], dict[str, Decimal]]) -> None:
+    """The cost told behind each fact is the sum of its symbol's open lots, by currency."""
+    for step in walk(view.name, view.facts, method):
+        for symbol in step.book.symbols:
+            lots = {key[1]: found for key, found in step.book.lots.items() if key[0] == symbol and found}
+            summed = {currency: sum((lot.cost for lot in found), ZERO) for currency, found in lots.items()}
+            assert costs.get((step.fact.position, symbol), summed) == summed
 
 
 def without_zero(amounts: Amounts) -> Amounts:

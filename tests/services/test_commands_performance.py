@@ -155,7 +155,7 @@ def test_what_is_used_wrongly(kept: Database) -> None:
         assert refused(kept, "performance", "--currency", wrong, says="is not a currency such as USD")
     assert refused(kept, "performance", "--annualise", "260", says="'260' is not one of '252', '365'")
     assert refused(kept, "performance", "Nobody", says="no bot 'Nobody' is in the log")
-    assert asked(kept, "performance", "--as-of", "2026-01-04").err == "no bots yet\n"
+    assert asked(kept, "performance", "--as-of", "2026-01-04").err == "no bots with a worth yet\n"
 
 
 def _days(database: Database, bot: str) -> list[tuple[str, Decimal, Decimal]]:

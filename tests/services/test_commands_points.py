@@ -134,7 +134,7 @@ def test_a_bot_that_is_not_there_is_wrong_use(kept: Database) -> None:
         assert refused(kept, command, "Alpha", "--known-at", "2020-01-01", says="is in the log at that time")
         assert refused(kept, command, "No\x1bbody", *_as_of(), says="no bot 'No\\x1bbody'")
     assert asked(kept, "bots", "--as-of", "2026-01-04").err == "no bots yet\n"
-    assert asked(kept, "performance", "--as-of", "2026-01-04").err == "no bots yet\n"
+    assert asked(kept, "performance", "--as-of", "2026-01-04").err == "no bots with a worth yet\n"
     assert refused(kept, "explain", "Nobody", "QQQ", says="no bot 'Nobody' is in the log")
 
 
