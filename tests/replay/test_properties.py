@@ -37,13 +37,13 @@ def arrivals(draw: st.DrawFn) -> Arrival:
 
 
 @given(logs())
-@settings(max_examples=150, **ALWAYS)
+@settings(max_examples=200, **ALWAYS)
 def test_the_fold_is_what_the_oracle_says(messages: list[Message]) -> None:
     assert_same(folded_in_memory(messages), books_of_the_oracle(as_facts(messages)), way="in memory, by the oracle")
 
 
 @given(arrival=arrivals())
-@settings(max_examples=18, **ALWAYS)
+@settings(max_examples=25, **ALWAYS)
 def test_any_arrival_gives_the_same_books_on_sqlite(fresh_sqlite: Fresh, arrival: Arrival) -> None:
     with fresh_sqlite() as world:
         assert_same_on_any_way(world, arrival)

@@ -53,14 +53,14 @@ def stories(draw: st.DrawFn) -> Story:
 
 
 @given(stories())
-@settings(max_examples=100, **ALWAYS)
+@settings(max_examples=150, **ALWAYS)
 def test_what_is_voided_was_never_published(story: Story) -> None:
     arriving = [said for piece in story.pieces for said in piece]
     assert_same(folded_in_memory(arriving), folded_in_memory(story.left), way="voided")
 
 
 @given(story=stories())
-@settings(max_examples=18, **ALWAYS)
+@settings(max_examples=25, **ALWAYS)
 def test_what_is_voided_while_books_are_followed_was_never_published_on_sqlite(
     fresh_sqlite: Fresh, story: Story
 ) -> None:

@@ -28,7 +28,7 @@ def _snapshots_are_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(arrival=arrivals())
-@settings(max_examples=12, **ALWAYS)
+@settings(max_examples=20, **ALWAYS)
 def test_a_portfolio_as_of_any_time_is_the_same_from_a_snapshot_on_sqlite(
     fresh_sqlite: Fresh, arrival: Arrival
 ) -> None:
@@ -38,7 +38,7 @@ def test_a_portfolio_as_of_any_time_is_the_same_from_a_snapshot_on_sqlite(
 
 
 @given(arrival=arrivals())
-@settings(max_examples=3, **ALWAYS)
+@settings(max_examples=4, **ALWAYS)
 def test_a_portfolio_as_of_any_time_is_the_same_from_a_snapshot_on_postgresql(
     fresh_postgres: Fresh, arrival: Arrival
 ) -> None:
