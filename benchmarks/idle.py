@@ -48,7 +48,7 @@ def measure_idle(stage: Stage, report: Report) -> None:
             syncs = NO_SYNCS
             for number in range(WARM + TRADES):
                 waits.append(_wait_for_one(bot, position, number))
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(PAUSE_SECONDS)  # So that the next trade comes to an idle service, which is what is measured.
                 syncs += measure_syncs(stage.home, writes=SYNCS_A_PAUSE)
         for key, name, found in (
             ("median", "median", median(waits[WARM:])),
@@ -98,7 +98,7 @@ def _wait_for_one(bot: Bot, position: LookUp, number: int) -> float:
     while position() == before:
         waited = time.perf_counter() - begun
         assert waited < PATIENCE_SECONDS, "the trade has not come into the books"
-        time.sleep(LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)  # The projector is another process; its checkpoint is what tells.
     return time.perf_counter() - begun
 
 

@@ -21,7 +21,7 @@ def watch_until_end(process: subprocess.Popen[str], *, timeout_seconds: float) -
     while process.poll() is None:
         assert time.monotonic() < deadline, f"not done within {timeout_seconds:g} seconds"
         peak = max(peak, _held(process.pid))
-        time.sleep(LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)  # The memory of another process can only be looked at again and again.
     return peak
 
 
