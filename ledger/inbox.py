@@ -206,7 +206,15 @@ class Inbox:
             self._broken = True
 
     async def _repair(self) -> None:
-        """Stream or consumer may be gone: make them again, and wait longer each time that it fails."""
+        """Stream or consumer may be gone: make them again, after a wait that grows each time that it fails.
+
+        The wait comes first: the broker tells that a consumer is gone before it has put the stream's files away. A
+        stream made in between takes up the old files, loses them a moment later, and answers no publication any more.
+        """
+        await wait_for(self._stop, seconds=self._backoff)
+        if self._stop.is_set():
+            return
+        self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)
         try:
             await ensure_stream(self._connection)
         except LedgerError as error:
@@ -214,5 +222,3 @@ class Inbox:
         else:
             self._broken = False
             self._asked = 0
-        await wait_for(self._stop, seconds=self._backoff)
-        self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)
