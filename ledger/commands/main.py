@@ -8,13 +8,15 @@ from __future__ import annotations
 import errno
 import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
-from ledger.commands.failures import explained
+from ledger.commands.failures import explained, visible
 
 INTERRUPTED = 130
 COMMANDS = {
@@ -72,11 +74,17 @@ class LazyGroup(click.Group):
         names = [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
         return names + click.Command.shell_complete(self, context, incomplete)
 
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        """Read the options before the command's name."""
+        with _wrong_use_in_one_line():
+            return super().make_context(*arguments, **settings)
+
     def invoke(self, context: click.Context) -> Any:
         """Run the command; what goes wrong is told in one line."""
         try:
             try:
-                return super().invoke(context)
+                with _wrong_use_in_one_line():
+                    return super().invoke(context)
             finally:
                 sys.stdout.flush()
         except KeyboardInterrupt:
@@ -92,6 +100,22 @@ class LazyGroup(click.Group):
             exit_code, line = failure
             click.echo(f"botledger: {line}", err=True)
             raise click.exceptions.Exit(exit_code) from error
+
+
+@contextmanager
+def _wrong_use_in_one_line() -> Iterator[None]:
+    """Tell wrong use as every other error is told; where nothing at all was asked for, the help is the answer."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        path = "botledger" if error.ctx is None else error.ctx.command_path
+        is_about_a_value = type(error) in (click.UsageError, click.BadParameter)
+        hint = "" if is_about_a_value else f" (`{path} --help` tells how it is used)"
+        reason = visible(" ".join(error.format_message().rstrip(".").split()))
+        click.echo(f"botledger: {reason}{hint}", err=True)
+        raise click.exceptions.Exit(error.exit_code) from error
 
 
 @click.group(

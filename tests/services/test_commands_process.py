@@ -53,6 +53,15 @@ def test_help_answers_within_half_a_second_and_imports_nothing_heavy() -> None:
     assert all(name in answer.out for name in ("demo", "serve", "import", "rebuild", "completion"))
 
 
+def test_wrong_use_is_told_in_one_line_and_an_empty_call_with_the_help() -> None:
+    assert _is_one_line(call("--purple"), code=2, says="'--purple' (`botledger --help` tells how it is used)")
+    assert _is_one_line(call("purple"), code=2, says="No such command 'purple'")
+    assert _is_one_line(call("worth"), code=2, says="Missing argument 'BOT' (`botledger worth --help` tells how")
+    assert _is_one_line(call("worth", "Alpha", "--as-of"), code=2, says="Option '--as-of' requires an argument")
+    empty = call()
+    assert (empty.code, empty.out) == (2, "") and all(name in empty.err for name in COMMANDS)
+
+
 def test_every_command_has_help_with_examples() -> None:
     for name in COMMANDS:
         answer = call(name, "--help")

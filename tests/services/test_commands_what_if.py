@@ -152,9 +152,9 @@ def test_it_is_asked_as_of_a_time_and_as_known_at_one(kept: Database) -> None:
 def test_slippage_is_refused_where_a_trade_has_no_reference_price(kept: Database) -> None:
     answer = call("what-if", "--slippage", "5", *where(kept))
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.splitlines()[-1] == (
-        "Error: --slippage goes by the reference_price of every trade, and 3 of 6 trades have none, "
-        "the first is t1 of bots.Europe at position 8"
+    assert answer.err == (
+        "botledger: --slippage goes by the reference_price of every trade, and 3 of 6 trades have none, "
+        "the first is t1 of bots.Europe at position 8\n"
     )
 
 

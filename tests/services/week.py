@@ -66,8 +66,10 @@ def asked(database: Database, *arguments: str) -> Answer:
 
 
 def refused(database: Database, *arguments: str, says: str) -> bool:
-    """Whether a call ends as wrong use: with 2, one reason, and no answer."""
+    """Whether a call ends as wrong use: with 2, one line with the reason, and no answer."""
     answer = call(*arguments, *where(database))
     assert (answer.code, answer.out) == (2, ""), answer
-    assert says in " ".join(answer.err.split()), answer.err
+    [line] = answer.err.splitlines()
+    assert line.startswith("botledger: "), line
+    assert says in line
     return True
