@@ -72,8 +72,9 @@ class Entries:
 class Book:
     """Everything one bot holds and has earned, up to the fact `applied`.
 
-    Units: cash by currency; lots by (symbol, currency), `holdings` their sums by symbol. `method` is the cost
-    basis that somebody asks for instead of the registered one.
+    Units: cash by currency; lots by (symbol, currency), `holdings` their sums by symbol; worth is told in
+    `base_currency`. `method` is the cost basis that somebody asks for instead of the registered one; `cost_basis` says
+    which lots a sale closes first.
     """
 
     name: str
@@ -94,24 +95,17 @@ class Book:
     changed_on: int = 0
     method: CostBasis | None = None
 
-    @property
-    def terms(self) -> BotRegistered | None:
-        """What the bot was registered with: the first registration counts, for the whole book."""
+    terms: BotRegistered | None = field(init=False)
+    base_currency: str = field(init=False)
+    cost_basis: CostBasis = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take the terms from the registration: the first one counts, for the whole book."""
         event = None if self.registration is None else self.registration.event
         assert event is None or isinstance(event, BotRegistered)
-        return event
-
-    @property
-    def base_currency(self) -> str:
-        """The currency that worth is told in."""
-        return "USD" if self.terms is None else self.terms.base_currency
-
-    @property
-    def cost_basis(self) -> CostBasis:
-        """Which lots a sale closes first: as asked for, else as registered."""
-        if self.method is not None:
-            return self.method
-        return "fifo" if self.terms is None else self.terms.cost_basis
+        self.terms = event
+        self.base_currency = "USD" if event is None else event.base_currency
+        self.cost_basis = self.method or ("fifo" if event is None else event.cost_basis)
 
     @property
     def symbols(self) -> Iterable[str]:

@@ -181,8 +181,7 @@ def _fill(book: Book, fact: Recorded, symbol: str, currency: str, fill: Fill, *,
         book.entries.matches.append(
             MatchRow(book.name, fill.at, fact.position, match.opened_by, symbol, currency, *match[1:])
         )
-    allowed = book.terms is not None and book.terms.allow_short
-    if not allowed and fill.quantity < 0 and lots and lots[-1].quantity < 0:
+    if fill.quantity < 0 and lots and lots[-1].quantity < 0 and not (book.terms and book.terms.allow_short):
         _flag(book, fact, "oversold", symbol, f"{plain(-lots[-1].quantity)} more sold than held")
     return matches
 

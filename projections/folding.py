@@ -12,7 +12,7 @@ from decimal import Inexact
 
 from ledger.amounts import exact, rounded
 from ledger.events import BotRegistered, CostBasis, FactVoided, Recorded
-from projections.book import Book, Entries, copy_of, first_registration, is_later_day, with_actions
+from projections.book import Book, Entries, copy_of, first_registration, is_later_day, traded, with_actions
 from projections.bookkeeping import apply, close_day
 from projections.days import start_of
 from projections.executions import Run, run_row, take_runs
@@ -62,15 +62,18 @@ class Kept:
 class BotRows:
     """What a fold puts into the tables for one bot.
 
-    Rows with a date are those from `from_day` on; where `replaces`, they stand for all that were there.
-    `clears_worth`: whether there can be rows of the worth from that day on. `book_flags` are about the whole book.
-    `bot` is None where no fact of the bot's own stands. `without_price` are days of the worth on which none came in.
+    Rows with a date are those from `from_day` on; where `replaces`, they stand for all that were there, but with
+    `touched` of trades and matches only for those of these symbols, and of cash movements only for the dividends: all
+    others follow from their own facts, told before, and are left as they are. `clears_worth`: whether there can be rows
+    of the worth from that day on. `book_flags` are about the whole book. `bot` is None where no fact of the bot's own
+    stands. `without_price` are days of the worth on which none came in.
     """
 
     name: str
     bot: BotRow | None
     from_day: int
     replaces: bool
+    touched: frozenset[str] | None
     clears_worth: bool
     trades: list[TradeRow]
     matches: list[MatchRow]
@@ -154,10 +157,12 @@ def fold_from(
     market: Market,
     *,
     from_day: int,
+    actions: bool,
 ) -> BotRows:
     """Fold a kept book again from a snapshot that nothing new is dated before; `late` are the facts that are new.
 
-    Shape: `facts` are all that are dated from the snapshot's day on, the late ones too. Rows as of `fold`.
+    Shape: `facts` are all that are dated from the snapshot's day on, the late ones too; `actions` says whether splits
+    or dividends are new as well. Rows as of `fold`.
 
     Raises: decimal.Inexact, as `go_on` does.
     """
@@ -166,7 +171,10 @@ def fold_from(
         kept.before_change = kept.before_newest = carry
         kept.facts = kept.snapshot_at = snapshot.facts
         kept.book.entries.flags.extend(kept.void_flags)
-        return _advance(kept, facts, late, market, from_day=from_day, replaces=True)
+        rows = _advance(kept, facts, late, market, from_day=from_day, replaces=True)
+    if not actions:
+        _leave_untouched(rows, late)
+    return rows
 
 
 def _fold(
@@ -256,6 +264,7 @@ def _rows(
         bot=None if book.first is None else bot_row(book, market),
         from_day=from_day,
         replaces=replaces,
+        touched=None,
         clears_worth=replaces or from_day <= written.newest_worth_day,
         trades=[row for row in entries.trades if row.timestamp >= since],
         matches=[row for row in entries.matches if row.closed_at >= since],
@@ -276,6 +285,18 @@ def _rows(
     if valued.rows:
         written.newest_worth_day = valued.rows[-1].date.toordinal()
     return rows
+
+
+def _leave_untouched(rows: BotRows, late: Sequence[Recorded]) -> None:
+    """Leave out what was told before and cannot have changed: fills close lots of their own symbol only.
+
+    What moves cash follows from its own fact alone, but for dividends, which go by what is held.
+    """
+    rows.touched = touched = frozenset(traded(late))
+    new = {fact.position for fact in late}
+    rows.trades = [row for row in rows.trades if row.symbol in touched]
+    rows.matches = [row for row in rows.matches if row.symbol in touched]
+    rows.movements = [row for row in rows.movements if row.kind == "dividend" or row.position in new]
 
 
 def _unpriced(book: Book, valued: Valued) -> Iterator[FlagRow]:

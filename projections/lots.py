@@ -67,7 +67,7 @@ def apply_fill(lots: list[Lot], fill: Fill, method: CostBasis, *, at_cost: bool 
             if whole:
                 del lots[place]
             else:
-                lots[place] = lot._replace(quantity=lot.quantity - closed, cost=lot.cost - cost)
+                lots[place] = Lot(lot.opened_by, lot.opened_at, lot.quantity - closed, lot.cost - cost)
     if remaining:
         _open(lots, Lot(fill.position, fill.at, remaining, remaining * fill.price + fee_left), method)
     return matches

@@ -234,7 +234,9 @@ class Projector:
         facts = bot_facts(session, self._commons, subject, through=through, since=snapshot.date)
         facts = [fact for fact in facts if identity(fact) not in kept.voided]
         try:
-            return fold_from(kept, snapshot, facts, todo.facts, self._commons.market, from_day=todo.from_day)
+            return fold_from(
+                kept, snapshot, facts, todo.facts, self._commons.market, from_day=todo.from_day, actions=todo.actions
+            )
         except Inexact:
             return None
 

@@ -28,6 +28,7 @@ from projections.tables import (
 from projections.writer import books_schema, delete_rows, insert_rows, upsert_rows
 
 Row = tuple[Any, ...]
+Key = dict[str, Any]
 _DATED: tuple[tuple[type[Base], str], ...] = (
     (Trade, "timestamp"),
     (LotMatch, "closed_at"),
@@ -92,8 +93,8 @@ def _remove_dated(session: Session, folded: Sequence[BotRows]) -> None:
     """Rows with a date go from the day on from which they are told again."""
     replaced = [rows for rows in folded if rows.replaces]
     for of, column in _DATED:
-        keys = [{"bot_name": rows.name, column: start_of(max(rows.from_day, 1))} for rows in replaced]
-        delete_rows(session, table(of), keys, since=column)
+        for keys in _dated_keys(of, column, replaced):
+            delete_rows(session, table(of), keys, since=column)
     worth = [{"bot_name": rows.name, "date": start_of(max(rows.from_day, 1))} for rows in folded if rows.clears_worth]
     delete_rows(session, table(PortfolioWorth), worth, since="date")
     # Whatever is new, a snapshot of a later day does not hold it; also where the fold went on from what was kept.
@@ -105,12 +106,27 @@ def _remove_dated(session: Session, folded: Sequence[BotRows]) -> None:
     delete_rows(session, table(RunLog), runs)
 
 
+def _dated_keys(of: type[Base], column: str, replaced: Sequence[BotRows]) -> tuple[list[Key], list[Key]]:
+    """What is told again: everything of a bot from a day on, or the part of it that new facts can have changed."""
+    everything: list[Key] = []
+    parts: list[Key] = []
+    for rows in replaced:
+        key = {"bot_name": rows.name, column: start_of(max(rows.from_day, 1))}
+        if rows.touched is None or of is Flag:
+            everything.append(key)
+        elif of is CashMovement:
+            parts.append(key | {"kind": "dividend"})
+        else:
+            parts.extend(key | {"symbol": symbol} for symbol in sorted(rows.touched))
+    return everything, parts
+
+
 def _remove_standing(session: Session, of: type[Base], folded: Sequence[BotRows]) -> None:
     """Rows without a date go where they are gone, or all of them where they are replaced."""
     key = _BOOK_FLAG_KEY if of is Flag else [column.name for column in table(of).primary_key]
     names = list(table(of).columns.keys())
-    gone: list[dict[str, Any]] = []
-    everything: list[dict[str, Any]] = []
+    gone: list[Key] = []
+    everything: list[Key] = []
     for rows in folded:
         change = next(change for found, change in _standing(rows) if found is of)
         if change.gone is None:
