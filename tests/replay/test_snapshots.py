@@ -19,14 +19,36 @@ from projections.snapshots import read_snapshot
 from projections.sources import bot_facts, bot_subjects, load_commons, newest_snapshot
 from projections.voids import standing_facts
 from tests.replay.conftest import assert_whole
-from tests.replay.given import buy, deposit, opening, sell, split, told
+from tests.replay.given import BOT, adjustment, buy, charge, close, deposit, dividend, opening, sell, split, told
 from tests.replay.outcome import assert_same
 from tests.replay.test_properties import Arrival, arrivals
-from tests.replay.ways import folded_in_memory, live_books, record
+from tests.replay.ways import Message, folded_in_memory, live_books, record
 from tests.replay.worlds import Fresh, World
 from tests.strategies import ALWAYS
 
 FIFTH = "2026-01-05"
+ON_TIME = (
+    opening("1000", at=f"{FIFTH}T00:00:00Z"),
+    buy("X", "4", price="10", at="2026-01-06T10:00:00Z", fee="1"),
+    buy("Y", "2", price="30", at="2026-01-06T11:00:00Z"),
+    charge("2", at="2026-01-07T10:00:00Z"),
+    dividend("X", "2026-01-09", "0.5"),
+    dividend("Y", "2026-01-09", "0.25"),
+    sell("Y", "1", price="31", at="2026-01-10T10:00:00Z"),
+    sell("X", "3", price="12", at="2026-01-11T10:00:00Z", fee="0.1", fee_currency="EUR"),
+)
+LATE = {
+    "purchase": [buy("X", "2", price="8", at="2026-01-08T10:00:00Z", fee="0.2")],
+    "sale": [sell("Y", "2", price="33", at="2026-01-08T10:00:00Z")],
+    "units": [adjustment("X", "5", at="2026-01-08T10:00:00Z")],
+    "cash": [deposit("7", at="2026-01-08T10:00:00Z")],
+    "charge": [charge("7", at="2026-01-08T10:00:00Z")],
+    "split": [split("X", "2026-01-08", 2, 1)],
+    "dividend": [dividend("X", "2026-01-08", "0.1")],
+    "price": [close("X", "2026-01-08", "11")],
+    "split and purchase": [split("X", "2026-01-08", 2, 1), buy("Y", "1", price="29", at="2026-01-08T10:00:00Z")],
+}
+"""What can come late, once snapshots hold the days behind it."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,17 +58,20 @@ def _snapshots_are_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @given(arrival=arrivals())
 @settings(max_examples=30, **ALWAYS)
-def test_late_facts_give_the_same_books_from_a_snapshot_as_from_the_first_fact(
+def test_late_facts_give_the_same_books_from_a_snapshot_as_from_the_first_fact_on_sqlite(
     fresh_sqlite: Fresh, arrival: Arrival
 ) -> None:
     with fresh_sqlite() as world:
-        projector = Projector(world.database, generation=world.live, facts_a_step=arrival.facts_a_step)
-        for piece in arrival.pieces:
-            record(world.database, piece)
-            projector.catch_up()
-        assert_same(live_books(world.database), folded_in_memory(arrival.messages), way="followed with snapshots")
-        assert_whole(world.database)
-        assert_snapshots_hold(world)
+        assert_same_from_snapshots(world, arrival)
+
+
+@given(arrival=arrivals())
+@settings(max_examples=4, **ALWAYS)
+def test_late_facts_give_the_same_books_from_a_snapshot_as_from_the_first_fact_on_postgresql(
+    fresh_postgres: Fresh, arrival: Arrival
+) -> None:
+    with fresh_postgres() as world:
+        assert_same_from_snapshots(world, arrival)
 
 
 def test_a_snapshot_before_a_split_that_is_announced_ahead_goes_with_what_happens_before_it(
@@ -69,6 +94,32 @@ def test_a_snapshot_before_a_split_that_is_announced_ahead_goes_with_what_happen
             projector.catch_up()
             assert_snapshots_hold(world)
         assert_whole(world.database)
+
+
+@pytest.mark.parametrize("late", LATE.values(), ids=LATE)
+def test_what_a_late_fact_changes_is_told_again(fresh_sqlite: Fresh, late: list[Message]) -> None:
+    """Dividends, trades and matches of its symbol, and the worth; of other symbols only what they share."""
+    messages = told([*ON_TIME, *late])
+    with fresh_sqlite() as world:
+        projector = Projector(world.database, generation=world.live)
+        record(world.database, messages[: len(ON_TIME)])
+        projector.catch_up()
+        assert _has_snapshot(world)
+        record(world.database, messages[len(ON_TIME) :])
+        projector.catch_up()
+        assert_same(live_books(world.database), folded_in_memory(messages), way="with something late")
+        assert_whole(world.database)
+
+
+def assert_same_from_snapshots(world: World, arrival: Arrival) -> None:
+    """Followed piece by piece, the books are those that are folded in memory, and so is every snapshot."""
+    projector = Projector(world.database, generation=world.live, facts_a_step=arrival.facts_a_step)
+    for piece in arrival.pieces:
+        record(world.database, piece)
+        projector.catch_up()
+    assert_same(live_books(world.database), folded_in_memory(arrival.messages), way="followed with snapshots")
+    assert_whole(world.database)
+    assert_snapshots_hold(world)
 
 
 def assert_snapshots_hold(world: World) -> None:
@@ -96,3 +147,8 @@ def folded_before(moment: datetime, name: str, facts: Sequence[Recorded], market
         for fact in sorted([*earlier, *actions], key=lambda fact: fact.order):
             apply(book, fact)
     return copy_of(book)
+
+
+def _has_snapshot(world: World) -> bool:
+    with get_db_session(world.database) as session:
+        return newest_snapshot(session, BOT, day=date(2026, 1, 8).toordinal()) is not None
