@@ -42,6 +42,11 @@ def market_bars() -> Iterator[Message]:
     return _bars(_market())
 
 
+def symbols_of_first_bot() -> list[str]:
+    """What the first bot trades, whatever else there is."""
+    return _traders(1, random.Random(_SEED + 1))[0].symbols
+
+
 def live_trades(count: int, *, bots: int, round_: int) -> Iterator[Message]:
     """So many facts of a day behind the last bar, the bots registered in round 0; each round has a day of its own."""
     return islice(_bots(count, bots, _market(), first_day=DAYS + round_, days=1, round_=round_), count)
@@ -90,7 +95,7 @@ def _bots(
 ) -> Iterator[Message]:
     """What the bots say over so many days from the first one on."""
     chance = random.Random(_SEED + 1)
-    traders = [_Trader(f"Bot{number:04}", chance.sample(SYMBOLS, SYMBOLS_A_BOT)) for number in range(bots)]
+    traders = _traders(bots, chance)
     since = START + timedelta(days=first_day)
     moment = f"{since:%Y-%m-%dT00:00:00Z}"
     for trader in traders if round_ == 0 else ():
@@ -105,6 +110,10 @@ def _bots(
         for number, trader in enumerate(traders):
             at = since + timedelta(days=(step + 0.5) * days / steps, seconds=number / bots)
             yield f"bots.{trader.name}", _speak(trader, at, market, chance).encode()
+
+
+def _traders(count: int, chance: random.Random) -> list[_Trader]:
+    return [_Trader(f"Bot{number:04}", chance.sample(SYMBOLS, SYMBOLS_A_BOT)) for number in range(count)]
 
 
 def _speak(trader: _Trader, at: datetime, market: dict[str, list[int]], chance: random.Random) -> str:

@@ -14,7 +14,7 @@ from statistics import median
 
 from sqlalchemy.orm import Session
 
-from benchmarks.fleet import DAYS, START, messages
+from benchmarks.fleet import DAYS, START, messages, symbols_of_first_bot
 from benchmarks.report import Line, Report, milliseconds, rate, tell
 from benchmarks.stage import Stage, fill
 from ledger.amounts import exact
@@ -71,15 +71,19 @@ def measure_past(stage: Stage, report: Report) -> None:
 
 
 def _measure_late(report: Report, kind: str, database: Database) -> None:
-    """One fact on time and late ones take turns, each appended and followed; in a process that has begun to follow."""
+    """One fact on time and late ones take turns, each appended and followed; in a process that has begun to follow.
+
+    All are purchases of a symbol that the bot trades, so that its fills behind them close other lots.
+    """
     projector = Projector(database)
+    symbol = symbols_of_first_bot()[0]
     numbers = iter(range(1_000_000))
 
     def told(late: timedelta) -> float:
         number = next(numbers)
         at = _LAST + timedelta(seconds=number) - late
         begun = time.perf_counter()
-        record(database, [(f"ledger.bots.{BOT}", _trade(number, format_time(at)))])
+        record(database, [(f"ledger.bots.{BOT}", _trade(number, format_time(at), symbol))])
         projector.catch_up()
         return time.perf_counter() - begun
 
@@ -182,6 +186,6 @@ def _folded(name: str, facts: Sequence[Recorded], market: Market) -> Book:
     return book
 
 
-def _trade(number: int, at: str) -> bytes:
-    said = {"id": f"late-{number}", "type": "trade", "at": at, "symbol": "SYM01", "side": "buy", "quantity": "1"}
+def _trade(number: int, at: str, symbol: str) -> bytes:
+    said = {"id": f"late-{number}", "type": "trade", "at": at, "symbol": symbol, "side": "buy", "quantity": "1"}
     return json.dumps({**said, "price": "100.00", "fee": "0.10"}).encode()
