@@ -15,7 +15,8 @@ from ledger.amounts import ZERO, canonical, plain, rounded
 from ledger.database import get_db_session
 from ledger.log import position_hash, read_head
 from ledger.settings import Database
-from projections.folding import BotRows, fold
+from projections.bot_rows import BotRows
+from projections.folding import fold
 from projections.generations import CHECKPOINT
 from projections.market_rows import MarketRows
 from projections.saving import bot_tables

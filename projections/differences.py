@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from ledger.amounts import ZERO, plain
 from ledger.fields import format_time
-from projections.folding import BotRows
+from projections.bot_rows import BotRows
 from projections.telling import Json
 
 Key = TypeVar("Key", str, tuple[datetime, str], tuple[date, str])

@@ -12,27 +12,19 @@ from decimal import Inexact
 
 from ledger.amounts import exact, rounded
 from ledger.events import BotRegistered, CostBasis, FactVoided, Recorded
-from projections.book import Book, Entries, copy_of, first_registration, is_later_day, traded, with_actions
+from projections.book import Book, Entries, copy_of, first_registration, is_later_day, with_actions
 from projections.bookkeeping import apply, close_day
+from projections.bot_rows import BotRows, leave_out_unchanged
 from projections.days import start_of
 from projections.executions import Run, run_row, take_runs
 from projections.market import Market
 from projections.rows import (
-    BotRow,
     FlagRow,
-    HoldingRow,
-    InterestRow,
-    LotRow,
-    MatchRow,
-    MovementRow,
-    RunRow,
     SnapshotRow,
-    TradeRow,
-    WorthRow,
 )
 from projections.snapshots import FACTS_A_SNAPSHOT, read_snapshot, write_snapshot
 from projections.standing import bot_row, holding_rows, standing_interests
-from projections.standing_rows import Change, Written, change, change_lots, interest_rows
+from projections.standing_rows import Written, change, change_lots, interest_rows
 from projections.voids import Identity, identity, standing_facts, void_flags, voided
 from projections.worth import Carry, Valued, value_book
 
@@ -56,37 +48,6 @@ class Kept:
     written: Written = field(default_factory=Written)
     voided: set[Identity] = field(default_factory=set)
     void_flags: list[FlagRow] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class BotRows:
-    """What a fold puts into the tables for one bot.
-
-    Rows with a date are those from `from_day` on; where `replaces`, they stand for all that were there, but with
-    `touched` of trades and matches only for those of these symbols, and of cash movements only for the dividends: all
-    others follow from their own facts, told before, and are left as they are. `clears_worth`: whether there can be rows
-    of the worth from that day on. `book_flags` are about the whole book. `bot` is None where no fact of the bot's own
-    stands. `without_price` are days of the worth on which none came in.
-    """
-
-    name: str
-    bot: BotRow | None
-    from_day: int
-    replaces: bool
-    touched: frozenset[str] | None
-    clears_worth: bool
-    trades: list[TradeRow]
-    matches: list[MatchRow]
-    movements: list[MovementRow]
-    flags: list[FlagRow]
-    runs: list[RunRow]
-    worth: list[WorthRow]
-    without_price: list[int]
-    snapshots: list[SnapshotRow]
-    lots: Change[LotRow]
-    holdings: Change[HoldingRow]
-    interests: Change[InterestRow]
-    book_flags: Change[FlagRow]
 
 
 def fold(
@@ -166,6 +127,7 @@ def fold_from(
 
     Raises: decimal.Inexact, as `go_on` does.
     """
+    assert not is_retold(late, kept.voided)
     with exact():
         kept.book, carry = read_snapshot(kept.book.name, snapshot.book, kept.book.registration)
         kept.before_change = kept.before_newest = carry
@@ -173,7 +135,7 @@ def fold_from(
         kept.book.entries.flags.extend(kept.void_flags)
         rows = _advance(kept, facts, late, market, from_day=from_day, replaces=True)
     if not actions:
-        _leave_untouched(rows, late)
+        leave_out_unchanged(rows, late)
     return rows
 
 
@@ -264,7 +226,7 @@ def _rows(
         bot=None if book.first is None else bot_row(book, market),
         from_day=from_day,
         replaces=replaces,
-        touched=None,
+        changed=None,
         clears_worth=replaces or from_day <= written.newest_worth_day,
         trades=[row for row in entries.trades if row.timestamp >= since],
         matches=[row for row in entries.matches if row.closed_at >= since],
@@ -285,18 +247,6 @@ def _rows(
     if valued.rows:
         written.newest_worth_day = valued.rows[-1].date.toordinal()
     return rows
-
-
-def _leave_untouched(rows: BotRows, late: Sequence[Recorded]) -> None:
-    """Leave out what was told before and cannot have changed: fills close lots of their own symbol only.
-
-    What moves cash follows from its own fact alone, but for dividends, which go by what is held.
-    """
-    rows.touched = touched = frozenset(traded(late))
-    new = {fact.position for fact in late}
-    rows.trades = [row for row in rows.trades if row.symbol in touched]
-    rows.matches = [row for row in rows.matches if row.symbol in touched]
-    rows.movements = [row for row in rows.movements if row.kind == "dividend" or row.position in new]
 
 
 def _unpriced(book: Book, valued: Valued) -> Iterator[FlagRow]:

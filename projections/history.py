@@ -20,8 +20,9 @@ from ledger.log import read_head
 from ledger.reading import position_known_at
 from projections.altering import Transform
 from projections.book import with_actions
+from projections.bot_rows import BotRows
 from projections.commons import BOTS, Commons
-from projections.folding import BotRows, fold
+from projections.folding import fold
 from projections.market import Market
 from projections.market_rows import take_in
 from projections.points import Moment

@@ -20,8 +20,9 @@ from ledger.errors import LedgerError, SetupError
 from ledger.events import FactVoided, Recorded, StatementIssued
 from ledger.log import position_hash, read, read_head
 from ledger.settings import Database
+from projections.bot_rows import BotRows
 from projections.commons import BOTS, Commons
-from projections.folding import EVERYTHING, BotRows, Kept, can_go_on, fold, fold_from, go_on, is_retold
+from projections.folding import EVERYTHING, Kept, can_go_on, fold, fold_from, go_on, is_retold
 from projections.generations import CHECKPOINT, are_broken, ensure_books, is_lock_timeout
 from projections.market import Effect
 from projections.market_rows import save_market, take_in

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from ledger.amounts import ZERO
 from ledger.events import CostBasis, Recorded
+from projections.bot_rows import BotRows
 from projections.figures import difference, total
-from projections.folding import BotRows
 from projections.market import Market
 from projections.profit import Question, profits
 from projections.returns import WorthDay, combined, performance

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from projections.bot_rows import BotRows
 from projections.days import start_of
-from projections.folding import EVERYTHING, BotRows
+from projections.folding import EVERYTHING
 from projections.standing_rows import Change
 from projections.tables import (
     Base,
@@ -112,12 +113,12 @@ def _dated_keys(of: type[Base], column: str, replaced: Sequence[BotRows]) -> tup
     parts: list[Key] = []
     for rows in replaced:
         key = {"bot_name": rows.name, column: start_of(max(rows.from_day, 1))}
-        if rows.touched is None or of is Flag:
+        if rows.changed is None or of is Flag:
             everything.append(key)
         elif of is CashMovement:
-            parts.append(key | {"kind": "dividend"})
+            parts.extend(key | {"kind": kind} for kind in sorted(rows.changed.kinds))
         else:
-            parts.extend(key | {"symbol": symbol} for symbol in sorted(rows.touched))
+            parts.extend(key | {"symbol": symbol} for symbol in sorted(rows.changed.symbols))
     return everything, parts
 
 

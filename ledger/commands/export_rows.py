@@ -20,8 +20,8 @@ from ledger.inspection import LoggedFact, read_logged
 from ledger.reading import subjects
 from ledger.settings import Database
 from projections import queries
+from projections.bot_rows import BotRows
 from projections.commons import BOTS
-from projections.folding import BotRows
 from projections.history import History
 from projections.market_rows import OPERATORS
 from projections.tables import Base, CashMovement, Lot, PortfolioWorth, Trade, table

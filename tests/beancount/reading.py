@@ -12,7 +12,8 @@ from ledger.amounts import ZERO
 from ledger.events import Recorded
 from projections.beancount import journal
 from projections.beancount_names import bot_part, commodity, holding_part
-from projections.folding import BotRows, fold
+from projections.bot_rows import BotRows
+from projections.folding import fold
 from projections.market import Market
 from projections.market_rows import take_in
 from tests.replay.given import told

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-from projections.folding import BotRows
+from projections.bot_rows import BotRows
 from tests.oracle_facts import Fact, currency_of, kind_of, number, ordered, share, standing
 from tests.oracle_settings import own_facts, settings_of
 from tests.oracle_voids import heard

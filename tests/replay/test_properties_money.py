@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from projections.folding import BotRows
+from projections.bot_rows import BotRows
 from tests.oracle_facts import share
 from tests.oracle_settings import settings_of
 from tests.oracle_voids import heard

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from ledger.database import get_db_session, get_log_session
 from projections import queries
 from projections.altering import Transform, one_after_the_other, slipped_by
-from projections.folding import BotRows
+from projections.bot_rows import BotRows
 from projections.history import History, View, point_of
 from projections.results import result_of, together
 from projections.tables import (

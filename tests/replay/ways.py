@@ -21,8 +21,9 @@ from ledger.log import append
 from ledger.messages import Fact, decode
 from ledger.schema import events
 from ledger.settings import Database
+from projections.bot_rows import BotRows
 from projections.commons import Commons
-from projections.folding import BotRows, fold
+from projections.folding import fold
 from projections.market_rows import MarketRows, take_in
 from projections.projector import Projector
 from projections.rows import FlagRow
