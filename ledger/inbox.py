@@ -25,6 +25,7 @@ LINGER_SECONDS = 0.01
 _EXPIRES_SECONDS = 5
 _REMEMBERED_MESSAGES = 16
 _LOOK_SECONDS = 0.25
+_SETTLE_SECONDS = 0.25
 _DRAIN_SECONDS = 1.0
 _LAST_BACKOFF_SECONDS = 5.0
 _ACKS = "$JS.ACK."
@@ -206,15 +207,14 @@ class Inbox:
             self._broken = True
 
     async def _repair(self) -> None:
-        """Stream or consumer may be gone: make them again, after a wait that grows each time that it fails.
+        """Stream or consumer may be gone: make them again, and wait longer each time that it has to be done.
 
-        The wait comes first: the broker tells that a consumer is gone before it has put the stream's files away. A
-        stream made in between takes up the old files, loses them a moment later, and answers no publication any more.
+        The broker tells that a consumer is gone before it has put the stream's files away. A stream made in between
+        takes up the old files, loses them a moment later, and answers no publication any more: so it is given time.
         """
-        await wait_for(self._stop, seconds=self._backoff)
+        await wait_for(self._stop, seconds=_SETTLE_SECONDS)
         if self._stop.is_set():
             return
-        self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)
         try:
             await ensure_stream(self._connection)
         except LedgerError as error:
@@ -222,3 +222,5 @@ class Inbox:
         else:
             self._broken = False
             self._asked = 0
+        await wait_for(self._stop, seconds=self._backoff)
+        self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)

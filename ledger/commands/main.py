@@ -83,7 +83,7 @@ class LazyGroup(click.Group):
         """Run the command; what goes wrong is told in one line."""
         try:
             try:
-                with _wrong_use_in_one_line():
+                with _wrong_use_in_one_line(context):
                     return super().invoke(context)
             finally:
                 sys.stdout.flush()
@@ -103,19 +103,36 @@ class LazyGroup(click.Group):
 
 
 @contextmanager
-def _wrong_use_in_one_line() -> Iterator[None]:
-    """Tell wrong use as every other error is told; where nothing at all was asked for, the help is the answer."""
+def _wrong_use_in_one_line(context: click.Context | None = None) -> Iterator[None]:
+    """Tell wrong use as every other error is told, with where the help is if click's own rules for calls are broken.
+
+    Where nothing at all was asked for, the help is the answer.
+    """
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:
         raise
     except click.UsageError as error:
-        path = "botledger" if error.ctx is None else error.ctx.command_path
-        is_about_a_value = type(error) in (click.UsageError, click.BadParameter)
-        hint = "" if is_about_a_value else f" (`{path} --help` tells how it is used)"
-        reason = visible(" ".join(error.format_message().rstrip(".").split()))
+        reason = visible(" ".join(line.strip() for line in error.format_message().rstrip(".").splitlines()))
+        hint = f" (`{_path_of(error, context)} --help` tells how it is used)" if _is_about_the_call(error) else ""
         click.echo(f"botledger: {reason}{hint}", err=True)
         raise click.exceptions.Exit(error.exit_code) from error
+
+
+def _is_about_the_call(error: click.UsageError) -> bool:
+    """Not about a value, and not one of our own, which say what to do; click's own know where they come from."""
+    if type(error) is click.UsageError:
+        return error.ctx is not None
+    return type(error) is not click.BadParameter
+
+
+def _path_of(error: click.UsageError, context: click.Context | None) -> str:
+    """The command that was called; an option that lacks its value does not tell."""
+    if error.ctx is not None:
+        return error.ctx.command_path
+    if context is None or context.invoked_subcommand is None:
+        return "botledger"
+    return f"{context.command_path} {context.invoked_subcommand}"
 
 
 @click.group(
