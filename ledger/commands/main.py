@@ -104,26 +104,17 @@ class LazyGroup(click.Group):
 
 @contextmanager
 def _wrong_use_in_one_line(context: click.Context | None = None) -> Iterator[None]:
-    """Tell wrong use as every other error is told, with where the help is if click's own rules for calls are broken.
-
-    Where nothing at all was asked for, the help is the answer.
-    """
+    """Tell wrong use as every other error is told; where nothing at all was asked for, the help is the answer."""
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:
         raise
     except click.UsageError as error:
         reason = visible(" ".join(line.strip() for line in error.format_message().rstrip(".").splitlines()))
-        hint = f" (`{_path_of(error, context)} --help` tells how it is used)" if _is_about_the_call(error) else ""
+        says_what_to_do = type(error) in (click.UsageError, click.BadParameter)  # The others are click's own.
+        hint = "" if says_what_to_do else f" (`{_path_of(error, context)} --help` tells how it is used)"
         click.echo(f"botledger: {reason}{hint}", err=True)
         raise click.exceptions.Exit(error.exit_code) from error
-
-
-def _is_about_the_call(error: click.UsageError) -> bool:
-    """Not about a value, and not one of our own, which say what to do; click's own know where they come from."""
-    if type(error) is click.UsageError:
-        return error.ctx is not None
-    return type(error) is not click.BadParameter
 
 
 def _path_of(error: click.UsageError, context: click.Context | None) -> str:
