@@ -18,10 +18,7 @@ from projections.bot_rows import BotRows, leave_out_unchanged
 from projections.days import start_of
 from projections.executions import Run, run_row, take_runs
 from projections.market import Market
-from projections.rows import (
-    FlagRow,
-    SnapshotRow,
-)
+from projections.rows import FlagRow, SnapshotRow
 from projections.snapshots import FACTS_A_SNAPSHOT, read_snapshot, write_snapshot
 from projections.standing import bot_row, holding_rows, standing_interests
 from projections.standing_rows import Written, change, change_lots, interest_rows

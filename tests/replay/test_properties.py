@@ -59,11 +59,16 @@ def test_any_arrival_gives_the_same_books_on_postgresql(fresh_postgres: Fresh, a
 def assert_same_on_any_way(world: World, arrival: Arrival) -> None:
     """Followed piece by piece and rebuilt, the books are those that are folded in memory."""
     expected = folded_in_memory(arrival.messages)
-    projector = Projector(world.database, generation=world.live, facts_a_step=arrival.facts_a_step)
-    for piece in arrival.pieces:
-        record(world.database, piece)
-        projector.catch_up()
+    follow_pieces(world, arrival)
     assert_same(live_books(world.database), expected, way="followed")
     assert_whole(world.database)
     rebuild(world.database)
     assert_same(live_books(world.database), expected, way="rebuilt")
+
+
+def follow_pieces(world: World, arrival: Arrival) -> None:
+    """Record piece by piece, each followed before the next one, so that some facts come late."""
+    projector = Projector(world.database, generation=world.live, facts_a_step=arrival.facts_a_step)
+    for piece in arrival.pieces:
+        record(world.database, piece)
+        projector.catch_up()

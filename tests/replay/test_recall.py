@@ -12,10 +12,8 @@ from ledger.log import read
 from projections import folding, history
 from projections.history import History, point_of
 from projections.points import Moment, read_moment
-from projections.projector import Projector
 from projections.recall import recall
-from tests.replay.test_properties import Arrival, arrivals
-from tests.replay.ways import record
+from tests.replay.test_properties import Arrival, arrivals, follow_pieces
 from tests.replay.worlds import Fresh, World
 from tests.strategies import ALWAYS
 
@@ -33,7 +31,7 @@ def test_a_portfolio_as_of_any_time_is_the_same_from_a_snapshot_on_sqlite(
     fresh_sqlite: Fresh, arrival: Arrival
 ) -> None:
     with fresh_sqlite() as world:
-        follow(world, arrival)
+        follow_pieces(world, arrival)
         assert_recalled(world)
 
 
@@ -43,16 +41,8 @@ def test_a_portfolio_as_of_any_time_is_the_same_from_a_snapshot_on_postgresql(
     fresh_postgres: Fresh, arrival: Arrival
 ) -> None:
     with fresh_postgres() as world:
-        follow(world, arrival)
+        follow_pieces(world, arrival)
         assert_recalled(world)
-
-
-def follow(world: World, arrival: Arrival) -> None:
-    """Follow the facts piece by piece, so that some come late."""
-    projector = Projector(world.database, generation=world.live, facts_a_step=arrival.facts_a_step)
-    for piece in arrival.pieces:
-        record(world.database, piece)
-        projector.catch_up()
 
 
 def assert_recalled(world: World) -> int:

@@ -21,7 +21,7 @@ from projections.voids import standing_facts
 from tests.replay.conftest import assert_whole
 from tests.replay.given import BOT, adjustment, buy, charge, close, deposit, dividend, opening, sell, split, told
 from tests.replay.outcome import assert_same
-from tests.replay.test_properties import Arrival, arrivals
+from tests.replay.test_properties import Arrival, arrivals, follow_pieces
 from tests.replay.ways import Message, folded_in_memory, live_books, record
 from tests.replay.worlds import Fresh, World
 from tests.strategies import ALWAYS
@@ -113,10 +113,7 @@ def test_what_a_late_fact_changes_is_told_again(fresh_sqlite: Fresh, late: list[
 
 def assert_same_from_snapshots(world: World, arrival: Arrival) -> None:
     """Followed piece by piece, the books are those that are folded in memory, and so is every snapshot."""
-    projector = Projector(world.database, generation=world.live, facts_a_step=arrival.facts_a_step)
-    for piece in arrival.pieces:
-        record(world.database, piece)
-        projector.catch_up()
+    follow_pieces(world, arrival)
     assert_same(live_books(world.database), folded_in_memory(arrival.messages), way="followed with snapshots")
     assert_whole(world.database)
     assert_snapshots_hold(world)
