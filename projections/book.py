@@ -1,17 +1,18 @@
 """Pure: one bot's cash and lots, folded fact by fact in the total order.
 
 A book is a function of the bot's own facts and of the market's splits and dividends. It emits what each
-fact puts into the tables as `entries`, and remembers each day on which cash or holdings changed in `days`; `flows` are
-those of the day `changed_on`, which is not in `days` yet. How facts are entered stands in `bookkeeping`.
+fact puts into the tables as `entries`, and remembers each day on which cash or holdings changed in `days`; `flows` and
+`least` are those of the day `changed_on`, which is not in `days` yet. How facts are entered stands in `bookkeeping`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ledger.amounts import ZERO
@@ -49,13 +50,17 @@ class Flow(NamedTuple):
 
 
 class BookDay(NamedTuple):
-    """What a bot has at the end of a day on which something changed; `day` counts as `date.toordinal`."""
+    """What a bot has at the end of a day on which something changed; `day` counts as `date.toordinal`.
+
+    `least`: of each currency that moved on the day, an amount that it never was below after any fact of the day.
+    """
 
     day: int
     cash: dict[str, Decimal]
     holdings: dict[str, Decimal]
     own_prices: dict[str, OwnPrice]
     flows: tuple[Flow, ...]
+    least: Mapping[str, Decimal] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -92,6 +97,7 @@ class Book:
     days: list[BookDay] = field(default_factory=list)
     entries: Entries = field(default_factory=Entries)
     flows: list[Flow] = field(default_factory=list)
+    least: dict[str, Decimal] = field(default_factory=dict)
     changed_on: int = 0
     method: CostBasis | None = None
 

@@ -46,7 +46,7 @@ def apply(book: Book, fact: Recorded) -> None:
             _state(book, fact, event)
         case _:
             _own(book, fact)
-    _flag_overdrawn(book, fact, book.entries.movements[moved:])
+    _note_least(book, fact, book.entries.movements[moved:])
     book.applied = fact.order
 
 
@@ -60,11 +60,24 @@ def close_day(book: Book) -> None:
         holdings={symbol: quantity for symbol, quantity in book.holdings.items() if quantity},
         own_prices=dict(book.own_prices),
         flows=tuple(book.flows),
+        least=dict(book.least),
     )
     if book.days and book.days[-1].day == day.day:
         book.days[-1] = day
     else:
         book.days.append(day)
+
+
+def enter_fill(book: Book, symbol: str, currency: str, fill: Fill) -> Decimal | None:
+    """Enter a trade into the lots alone: the profit that it realises, None where it closes nothing."""
+    _touch(book, fill.at)
+    matches = _fill(book, symbol, currency, fill, at_cost=False)
+    book.own_prices[symbol] = OwnPrice(fill.at, fill.price, currency)
+    if not matches:
+        return None
+    profit = sum((match.profit for match in matches), ZERO)
+    book.realised[currency] = book.realised.get(currency, ZERO) + profit
+    return profit
 
 
 def _own(book: Book, fact: Recorded) -> None:
@@ -121,7 +134,7 @@ def _register(book: Book, fact: Recorded, event: BotRegistered) -> None:
         _touch(book, event.at)
         # Trades may have come before it: what they had sold short is covered at cost, as by an adjustment.
         fill = Fill(fact.position, event.at, holding.quantity, ZERO, holding.cost)
-        _fill(book, fact, symbol, holding.currency, fill, at_cost=True)
+        _fill(book, symbol, holding.currency, fill, at_cost=True)
         _flow(book, Flow(symbol, holding.quantity, event.at, is_cash=False))
 
 
@@ -130,7 +143,7 @@ def _adjust(book: Book, fact: Recorded, event: AdjustmentMade) -> None:
     stated = ZERO if event.cost is None else event.cost
     cost = stated if event.quantity > 0 else -stated
     fill = Fill(fact.position, event.at, event.quantity, ZERO, cost)
-    _fill(book, fact, event.symbol, event.currency, fill, at_cost=True)
+    _fill(book, event.symbol, event.currency, fill, at_cost=True)
     if event.cost is not None:
         _flow(book, Flow(event.symbol, event.quantity, event.at, is_cash=False))
 
@@ -157,32 +170,28 @@ def _contradictions(first: BotRegistered, later: BotRegistered) -> list[str]:
 
 
 def _trade(book: Book, fact: Recorded, event: TradeExecuted) -> None:
-    _touch(book, event.at)
     own_fee = event.fee if event.fee_currency in (None, event.currency) else ZERO
     signed = event.quantity if event.side == "buy" else -event.quantity
     fill = Fill(fact.position, event.at, signed, event.price, own_fee)
-    matches = _fill(book, fact, event.symbol, event.currency, fill, at_cost=False)
-    book.own_prices[event.symbol] = OwnPrice(event.at, event.price, event.currency)
-    profit = sum((match.profit for match in matches), ZERO) if matches else None
-    if profit is not None:
-        book.realised[event.currency] = book.realised.get(event.currency, ZERO) + profit
+    profit = enter_fill(book, event.symbol, event.currency, fill)
     value = signed * event.price
     _emit_trade(book, fact, event, profit=profit, proceeds=-value - own_fee)
     _move(book, fact, "purchase" if event.side == "buy" else "sale", event.currency, -value)
     _fee(book, fact, event)
 
 
-def _fill(book: Book, fact: Recorded, symbol: str, currency: str, fill: Fill, *, at_cost: bool) -> list[LotMatch]:
+def _fill(book: Book, symbol: str, currency: str, fill: Fill, *, at_cost: bool) -> list[LotMatch]:
     """Close and open lots, and tell which were closed; a short without leave is flagged."""
     lots = book.lots.setdefault((symbol, currency), [])
     matches = apply_fill(lots, fill, book.cost_basis, at_cost=at_cost)
     book.holdings[symbol] = book.holdings.get(symbol, ZERO) + fill.quantity
     for match in matches:
         book.entries.matches.append(
-            MatchRow(book.name, fill.at, fact.position, match.opened_by, symbol, currency, *match[1:])
+            MatchRow(book.name, fill.at, fill.position, match.opened_by, symbol, currency, *match[1:])
         )
     if fill.quantity < 0 and lots and lots[-1].quantity < 0 and not (book.terms and book.terms.allow_short):
-        _flag(book, fact, "oversold", symbol, f"{plain(-lots[-1].quantity)} more sold than held")
+        detail = f"{plain(-lots[-1].quantity)} more sold than held"
+        book.entries.flags.append(FlagRow("oversold", fill.position, symbol, book.name, fill.at, detail))
     return matches
 
 
@@ -244,12 +253,12 @@ def _move(book: Book, fact: Recorded, kind: str, currency: str, amount: Decimal)
     book.entries.movements.append(MovementRow(book.name, at, fact.position, kind, currency, amount))
 
 
-def _flag_overdrawn(book: Book, fact: Recorded, movements: list[MovementRow]) -> None:
-    """Flag the fact that takes a currency below zero, once all that it moved is counted."""
-    below = {movement.currency for movement in movements if book.cash[movement.currency] < 0}
-    for currency in below:
+def _note_least(book: Book, fact: Recorded, movements: list[MovementRow]) -> None:
+    """Note what is left of the cash that a fact moved, once all of it is counted; flag it where it goes below zero."""
+    for currency in {movement.currency for movement in movements}:
         after = book.cash[currency]
-        if after - sum((move.amount for move in movements if move.currency == currency), ZERO) >= 0:
+        book.least[currency] = min(after, book.least.get(currency, after))
+        if after < 0 and after - sum((move.amount for move in movements if move.currency == currency), ZERO) >= 0:
             _flag(book, fact, "overdrawn", currency, f"{plain(after)} {currency}")
 
 
@@ -269,3 +278,4 @@ def _touch(book: Book, at: datetime) -> None:
         close_day(book)
         book.changed_on = day
         book.flows.clear()
+        book.least.clear()

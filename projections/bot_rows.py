@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple
 
 from ledger.events import Recorded
+from ledger.market_events import DividendDeclared
 from projections.book import traded
+from projections.market import Market
 from projections.rows import (
     BotRow,
     FlagRow,
@@ -25,14 +29,18 @@ from projections.standing_rows import Change
 
 
 class Changed(NamedTuple):
-    """What late facts can have changed of what is dated behind them, beside worth and flags, which are told in full.
+    """What late facts can have changed of what is dated behind them, beside the worth, which is told in full.
 
     Fills close lots of their own symbol only: trades and matches of these symbols. What moves cash follows from its own
-    fact alone, but for dividends, which go by what is held: movements of these kinds.
+    fact alone, but for dividends, which go by what is held: those of these symbols, by time and position. Flags are
+    told in full, or, where nothing else can have changed, those of `flags`, the kinds that are of a symbol alone.
+    Trades of before stand as they are but for these `profits`, by id; None: all are told again.
     """
 
     symbols: frozenset[str]
-    kinds: frozenset[str] = frozenset({"dividend"})
+    dividends: tuple[tuple[datetime, int], ...]
+    flags: tuple[str, ...] | None = None
+    profits: dict[int, Decimal | None] | None = None
 
 
 @dataclass(slots=True)
@@ -65,10 +73,13 @@ class BotRows:
     book_flags: Change[FlagRow]
 
 
-def leave_out_unchanged(rows: BotRows, late: Sequence[Recorded]) -> None:
+def leave_out_unchanged(rows: BotRows, late: Sequence[Recorded], market: Market) -> None:
     """Keep, of rows that were folded again, those that these late facts can have changed or that are theirs."""
-    changed = rows.changed = Changed(frozenset(traded(late)))
-    new = {fact.position for fact in late}
-    rows.trades = [row for row in rows.trades if row.symbol in changed.symbols]
-    rows.matches = [row for row in rows.matches if row.symbol in changed.symbols]
-    rows.movements = [row for row in rows.movements if row.kind in changed.kinds or row.position in new]
+    symbols = frozenset(traded(late))
+    actions = [action for action in market.actions(symbols, after=None) if isinstance(action.event, DividendDeclared)]
+    dividends = tuple((action.event.at, action.position) for action in actions)
+    rows.changed = Changed(symbols, dividends)
+    told = {fact.position for fact in [*late, *actions]}
+    rows.trades = [row for row in rows.trades if row.symbol in symbols]
+    rows.matches = [row for row in rows.matches if row.symbol in symbols]
+    rows.movements = [row for row in rows.movements if row.position in told]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Inexact
 
 from ledger.amounts import exact, rounded
-from ledger.events import BotRegistered, CostBasis, FactVoided, Recorded
-from projections.book import Book, Entries, copy_of, first_registration, is_later_day, with_actions
+from ledger.events import AdjustmentMade, BotRegistered, CostBasis, FactVoided, Recorded, StatementIssued
+from projections.book import Book, BookDay, Entries, copy_of, first_registration, is_later_day, with_actions
 from projections.bookkeeping import apply, close_day
 from projections.bot_rows import BotRows, leave_out_unchanged
 from projections.days import start_of
@@ -33,7 +33,9 @@ EVERYTHING = 0
 class Kept:
     """A book between two steps, where its valuing can go on, and what was written of it last.
 
-    `facts` counts what has been applied, `snapshot_at` what had been when the last snapshot was taken.
+    `facts` counts what has been applied, `snapshot_at` what had been when the last snapshot was taken. What `amending`
+    needs: all `days` of the book from `days_from` on; in `apart` the newest day of what is more than a trade or cash
+    (see `note_apart`); how many late facts were `amended` since anything was folded again.
     """
 
     book: Book
@@ -45,6 +47,14 @@ class Kept:
     written: Written = field(default_factory=Written)
     voided: set[Identity] = field(default_factory=set)
     void_flags: list[FlagRow] = field(default_factory=list)
+    days: list[BookDay] = field(default_factory=list)
+    days_from: int = EVERYTHING
+    apart: dict[str, int] = field(default_factory=dict)
+    amended: int = 0
+
+    def forget_days(self) -> None:
+        """Free the memory of the days; only `amending` needs them."""
+        self.days, self.days_from = [], date.max.toordinal() + 1
 
 
 def fold(
@@ -129,10 +139,11 @@ def fold_from(
         kept.book, carry = read_snapshot(kept.book.name, snapshot.book, kept.book.registration)
         kept.before_change = kept.before_newest = carry
         kept.facts = kept.snapshot_at = snapshot.facts
+        kept.days_from, kept.amended = min(kept.days_from, carry.day + 1), 0
         kept.book.entries.flags.extend(kept.void_flags)
         rows = _advance(kept, facts, late, market, from_day=from_day, replaces=True)
     if not actions:
-        leave_out_unchanged(rows, late)
+        leave_out_unchanged(rows, late, market)
     return rows
 
 
@@ -175,6 +186,7 @@ def _advance(
     book = kept.book
     beginnings = _apply_all(kept, with_actions(facts, market, held=book.symbols, after=book.applied))
     close_day(book)
+    note_apart(kept.apart, new)
     carry = kept.before_newest if from_day > kept.before_newest.day else kept.before_change
     valued = value_book(book.name, book.base_currency, book.days, market, carry, before=list(beginnings))
     kept.before_change = valued.before_change or kept.before_change
@@ -183,10 +195,35 @@ def _advance(
         SnapshotRow(book.name, start_of(day), facts, write_snapshot(copy, valued.carries[day]))
         for day, (copy, facts) in beginnings.items()
     ]
-    rows = _rows(kept, valued, market, take_runs(kept.runs, new), snapshots, from_day=from_day, replaces=replaces)
+    rows = rows_of(kept, valued, market, take_runs(kept.runs, new), snapshots, from_day=from_day, replaces=replaces)
+    _keep_days(kept, carry)
     book.days = [day for day in book.days if day.day > kept.before_change.day]
     book.entries = Entries()
     return rows
+
+
+def _keep_days(kept: Kept, carry: Carry) -> None:
+    """Remember the days that were told from a carry on, in place of those that were told of then."""
+    days = kept.book.days
+    if kept.days_from > carry.day + 1:
+        return
+    again = min(carry.day + 1, days[0].day) if days else carry.day + 1
+    while kept.days and kept.days[-1].day >= again:
+        kept.days.pop()
+    kept.days.extend(days)
+
+
+def note_apart(apart: dict[str, int], facts: Sequence[Recorded]) -> None:
+    """Note the newest day of a statement, under the empty name, and of units that came or went without a trade."""
+    for fact in facts:
+        match fact.event:
+            case StatementIssued():
+                name = ""
+            case AdjustmentMade():
+                name = fact.event.symbol
+            case _:
+                continue
+        apart[name] = max(fact.event.at.toordinal(), apart.get(name, 0))
 
 
 def _apply_all(kept: Kept, facts: Sequence[Recorded]) -> dict[int, tuple[Book, int]]:
@@ -202,7 +239,7 @@ def _apply_all(kept: Kept, facts: Sequence[Recorded]) -> dict[int, tuple[Book, i
     return beginnings
 
 
-def _rows(
+def rows_of(
     kept: Kept,
     valued: Valued,
     market: Market,

@@ -7,7 +7,6 @@ number a transaction, so that no step grows with the fleet.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from decimal import Inexact
 
@@ -20,16 +19,19 @@ from ledger.errors import LedgerError, SetupError
 from ledger.events import FactVoided, Recorded, StatementIssued
 from ledger.log import position_hash, read, read_head
 from ledger.settings import Database
+from projections.amending import amend, can_amend
+from projections.book import traded
 from projections.bot_rows import BotRows
 from projections.commons import BOTS, Commons
 from projections.folding import EVERYTHING, Kept, can_go_on, fold, fold_from, go_on, is_retold
 from projections.generations import CHECKPOINT, are_broken, ensure_books, is_lock_timeout
+from projections.kept_books import KeptBooks
 from projections.market import Effect
 from projections.market_rows import save_market, take_in
 from projections.notes import Work, concerned, merge_notes, write_notes
 from projections.retelling import retell, save_void_flags, told_before
 from projections.saving import save
-from projections.sources import bot_facts, load_commons, newest_snapshot
+from projections.sources import bot_facts, load_commons, newest_snapshot, read_told
 from projections.tables import PROJECTOR_VERSION, Checkpoint, PendingFold
 from projections.voids import identity, voided
 
@@ -38,7 +40,6 @@ FACTS_A_STEP_BEHIND = 10_000
 BEHIND = 20_000
 BYTES_A_STEP = 4 * 1024 * 1024
 NOTES_A_STEP = 50
-BOOKS_KEPT = 4_096
 
 
 class Overtaken(LedgerError):
@@ -60,7 +61,7 @@ class Projector:
         self._position = 0
         self._steps = 0
         self._commons: Commons | None = None
-        self._books: OrderedDict[str, Kept] = OrderedDict()
+        self._books = KeptBooks()
         self._notes_next = False
 
     def step(self) -> bool:
@@ -198,46 +199,51 @@ class Projector:
         folded = [self._fold_one(session, name, todo, through) for name, todo in work.items()]
         if folded:
             save(session, folded)
-        while len(self._books) > BOOKS_KEPT:
-            self._books.popitem(last=False)
 
     def _fold_one(self, session: Session, name: str, todo: Work, through: int) -> BotRows:
         assert self._commons is not None
         market = self._commons.market
-        kept = self._books.pop(name, None)
+        kept = self._books.take(name)
         if kept is not None and can_go_on(kept, todo.facts, from_day=todo.from_day, actions=todo.actions):
             try:
                 rows = go_on(kept, todo.facts, market, from_day=todo.from_day)
             except Inexact:
                 pass
             else:
-                self._books[name] = kept
+                self._books.keep(name, kept)
                 return rows
         if kept is not None and not is_retold(todo.facts, kept.voided):
             late = self._fold_late(session, kept, todo, through)
             if late is not None:
-                self._books[name] = kept
+                self._books.keep(name, kept)
                 return late
         facts = bot_facts(session, self._commons, f"{BOTS}{name}", through=through)
         from_day = EVERYTHING if is_retold(todo.facts, voided(facts)) else todo.from_day
         kept, rows = fold(name, facts, market, from_day=from_day)
         if kept is not None:
-            self._books[name] = kept
+            self._books.keep(name, kept)
         return rows
 
     def _fold_late(self, session: Session, kept: Kept, todo: Work, through: int) -> BotRows | None:
-        """Fold a kept book again from the newest snapshot that still holds, if there is one."""
+        """Amend a kept book, or fold it again, from the newest snapshot that still holds, if there is one."""
         assert self._commons is not None
+        market = self._commons.market
         snapshot = newest_snapshot(session, kept.book.name, day=todo.from_day)
         if snapshot is None:
             return None
+        if not todo.actions and can_amend(kept, todo.facts, market, snapshot):
+            told = read_told(session, kept.book.name, traded(todo.facts), market, snapshot)
+            try:
+                rows = amend(kept, snapshot, todo.facts, told, market, from_day=todo.from_day)
+            except Inexact:
+                return None
+            if rows is not None:
+                return rows
         subject = f"{BOTS}{kept.book.name}"
         facts = bot_facts(session, self._commons, subject, through=through, since=snapshot.date)
         facts = [fact for fact in facts if identity(fact) not in kept.voided]
         try:
-            return fold_from(
-                kept, snapshot, facts, todo.facts, self._commons.market, from_day=todo.from_day, actions=todo.actions
-            )
+            return fold_from(kept, snapshot, facts, todo.facts, market, from_day=todo.from_day, actions=todo.actions)
         except Inexact:
             return None
 

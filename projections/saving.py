@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -26,7 +27,7 @@ from projections.tables import (
     Trade,
     table,
 )
-from projections.writer import books_schema, delete_rows, insert_rows, upsert_rows
+from projections.writer import books_schema, delete_rows, insert_rows, update_column, upsert_rows
 
 Row = tuple[Any, ...]
 Key = dict[str, Any]
@@ -47,6 +48,7 @@ def save(session: Session, folded: Sequence[BotRows]) -> None:
     _remove_dated(session, folded)
     for kept in _STANDING:
         _remove_standing(session, kept, folded)
+    update_column(session, table(Trade), "profit", _profits(folded))
     schema = books_schema(session)
     inserted: dict[type[Base], list[Row]] = {}
     upserted: dict[type[Base], list[Row]] = {}
@@ -63,6 +65,15 @@ def save(session: Session, folded: Sequence[BotRows]) -> None:
         upsert_rows(session, table(of), new)
     upsert_rows(session, table(Snapshot), [row for rows in folded for row in rows.snapshots])
     delete_rows(session, table(Bot), [{"name": rows.name} for rows in folded if rows.bot is None])
+
+
+def _profits(folded: Sequence[BotRows]) -> dict[int, Decimal | None]:
+    """What trades that stand as they are have earned otherwise than was told, by id."""
+    found: dict[int, Decimal | None] = {}
+    for rows in folded:
+        if rows.changed is not None:
+            found.update(rows.changed.profits or {})
+    return found
 
 
 def bot_tables(rows: BotRows) -> Iterator[tuple[type[Base], Sequence[Row]]]:
@@ -112,13 +123,20 @@ def _dated_keys(of: type[Base], column: str, replaced: Sequence[BotRows]) -> tup
     everything: list[Key] = []
     parts: list[Key] = []
     for rows in replaced:
-        key = {"bot_name": rows.name, column: start_of(max(rows.from_day, 1))}
-        if rows.changed is None or of is Flag:
+        changed = rows.changed
+        since = start_of(max(rows.from_day, 1))
+        key = {"bot_name": rows.name, column: since}
+        if changed is None or (of is Flag and changed.flags is None):
             everything.append(key)
+        elif of is Trade and changed.profits is not None:
+            continue
         elif of is CashMovement:
-            parts.extend(key | {"kind": kind} for kind in sorted(rows.changed.kinds))
+            dividends = [dividend for dividend in changed.dividends if dividend[0] >= since]
+            parts.extend(key | {column: at, "position": position} for at, position in dividends)
         else:
-            parts.extend(key | {"symbol": symbol} for symbol in sorted(rows.changed.symbols))
+            of_symbols = [key | {"symbol": symbol} for symbol in sorted(changed.symbols)]
+            kinds = [{"kind": kind} for kind in changed.flags or ()] if of is Flag else [{}]
+            parts.extend(part | kind for part in of_symbols for kind in kinds)
     return everything, parts
 
 

@@ -65,8 +65,17 @@ def registered_at(text: str) -> int | None:
 def read_snapshot(name: str, text: str, registration: Recorded | None) -> tuple[Book, Carry]:
     """The book and where its valuing goes on, as `write_snapshot` has written them."""
     fields = json.loads(text)
+    return _read_book(name, fields, registration), _read_carry(fields["carry"])
+
+
+def read_book(name: str, text: str, registration: Recorded | None) -> Book:
+    """The book alone."""
+    return _read_book(name, json.loads(text), registration)
+
+
+def _read_book(name: str, fields: dict[str, Any], registration: Recorded | None) -> Book:
     at, rank, id_, subject = fields["applied"]
-    book = Book(
+    return Book(
         name,
         registration=registration,
         description=fields["description"],
@@ -80,7 +89,6 @@ def read_snapshot(name: str, text: str, registration: Recorded | None) -> tuple[
         last=_read_seen(fields["last"]),
         applied=(parse_time(at), rank, id_, subject),
     )
-    return book, _read_carry(fields["carry"])
 
 
 def _read_carry(carry: dict[str, Any]) -> Carry:

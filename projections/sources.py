@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
 from sqlalchemy import select
@@ -15,8 +15,9 @@ from projections.days import start_of
 from projections.market import Market
 from projections.market_rows import MarketRows, take_in
 from projections.points import Moment
-from projections.rows import FlagRow, SnapshotRow
-from projections.tables import Snapshot
+from projections.rematching import Told
+from projections.rows import FlagRow, SnapshotRow, TradeRow
+from projections.tables import CashMovement, Snapshot, Trade, table
 from projections.voids import Identity, void_flags
 
 COMMON_KINDS = ("ops", "market", "actions")
@@ -80,6 +81,30 @@ def newest_snapshot(session: Session, bot: str, *, day: int) -> SnapshotRow | No
     )
     row = session.execute(query).one_or_none()
     return None if row is None else SnapshotRow(*row)
+
+
+def read_told(session: Session, bot: str, symbols: Collection[str], market: Market, snapshot: SnapshotRow) -> Told:
+    """What the tables tell of some of a bot's symbols from a snapshot on, and the snapshots behind it."""
+    since = snapshot.date
+    trades = select(*table(Trade).columns).where(
+        Trade.bot_name == bot, Trade.timestamp >= since, Trade.symbol.in_(symbols)
+    )
+    actions = [action for action in market.actions(symbols, after=None) if action.event.at >= since]
+    dividends = select(CashMovement.position, CashMovement.amount).where(
+        CashMovement.bot_name == bot,
+        CashMovement.at.in_({action.event.at for action in actions}),
+        CashMovement.position.in_({action.position for action in actions}),
+    )
+    snapshots = (
+        select(Snapshot.bot_name, Snapshot.date, Snapshot.facts, Snapshot.book)
+        .where(Snapshot.bot_name == bot, Snapshot.date > since)
+        .order_by(Snapshot.date)
+    )
+    return Told(
+        [TradeRow(*row) for row in session.execute(trades).all()] if symbols else [],
+        {row.position: row.amount for row in session.execute(dividends)} if actions else {},
+        [SnapshotRow(*row) for row in session.execute(snapshots)],
+    )
 
 
 def load_actions(session: Session, *, through: int, as_of: Moment) -> Commons:

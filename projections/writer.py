@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Date, Table, bindparam, delete, tuple_
+from sqlalchemy import Date, Table, bindparam, delete, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -93,6 +93,13 @@ def upsert_rows(
         )
     statement = insert.on_conflict_do_update(index_elements=key, set_=others, where=condition)
     session.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def update_column(session: Session, table: Table, column: str, values: Mapping[int, Any]) -> None:
+    """Write one column of rows that are there, by their ids."""
+    if values:
+        statement = update(table).where(table.c.id == bindparam("p_id")).values({column: bindparam("p_value")})
+        session.execute(statement, [{"p_id": id_, "p_value": value} for id_, value in values.items()])
 
 
 def delete_rows(session: Session, table: Table, keys: Sequence[dict[str, Any]], *, since: str | None = None) -> None:

@@ -57,7 +57,7 @@ def _snapshots_are_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(arrival=arrivals())
-@settings(max_examples=30, **ALWAYS)
+@settings(max_examples=15, **ALWAYS)
 def test_late_facts_give_the_same_books_from_a_snapshot_as_from_the_first_fact_on_sqlite(
     fresh_sqlite: Fresh, arrival: Arrival
 ) -> None:
