@@ -116,7 +116,8 @@ def _load_prices(session: Session, book: Book, market: Market, as_of: Moment) ->
     """Take in the newest closes of what the book holds, and of the pairs that turn them into its currencies."""
     held = [symbol for symbol, quantity in book.holdings.items() if quantity]
     lots = [symbol for (symbol, _), lots in book.lots.items() if lots]
-    _load_closes(session, market, {*held, *lots}, as_of)
+    own = {*held, *lots}
+    _load_closes(session, market, own, as_of)
     state = BookDay(NEWEST, book.cash, {symbol: book.holdings[symbol] for symbol in held}, book.own_prices, ())
     found = set(standing_interests(book, market))
     for currency in foreign_currencies(state, book.base_currency, market):
@@ -124,7 +125,7 @@ def _load_prices(session: Session, book: Book, market: Market, as_of: Moment) ->
     for symbol in lots:
         for currency in market.currencies(symbol):
             found.update(pairs(currency, book.base_currency))
-    _load_closes(session, market, found, as_of)
+    _load_closes(session, market, found - own, as_of)
 
 
 def _load_closes(session: Session, market: Market, symbols: Iterable[str], as_of: Moment) -> None:
@@ -166,7 +167,7 @@ def _unpriced(session: Session, book: Book, carry: Carry, market: Market, as_of:
     state = BookDay(NEWEST, book.cash, holdings, book.own_prices, ())
     worth = value(state, book.base_currency, NEWEST, market)
     found = set(carry.unpriced)
-    if today in (book.changed_on, worth.newest_day):  # Else the day has no row, which would tell of it.
+    if today in (book.changed_on, worth.newest_day, worth.lost_day):  # Else the day has no row, which would tell of it.
         found.update(worth.unpriced)
     query = select(PortfolioWorth.unpriced).where(
         PortfolioWorth.bot_name == book.name,

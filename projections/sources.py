@@ -110,12 +110,11 @@ def read_told(session: Session, bot: str, symbols: Collection[str], market: Mark
 def load_actions(session: Session, *, through: int, as_of: Moment) -> Commons:
     """What all books share, without prices: splits, dividends, and what operators say."""
     commons = Commons(Market(as_of))
-    kinds = ("ops", "actions")
-    for kind in kinds:
-        for fact in read_kind(session, kind, type_="void", through=through):
+    facts = [fact for kind in ("ops", "actions") for fact in read_kind(session, kind, through=through)]
+    for fact in facts:
+        if isinstance(fact.event, FactVoided):
             commons.record_void(fact)
-    for kind in kinds:
-        take_in(commons, read_kind(session, kind, through=through))
+    take_in(commons, facts)
     return commons
 
 

@@ -22,7 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from ledger.columns import Amount, Amounts, Hash, Moment, Name, Names
 from ledger.database import BOOKS
 
-PROJECTOR_VERSION = 2
+PROJECTOR_VERSION = 3
 """What a generation of the books is made by; a release that tells the facts otherwise has a higher one."""
 
 _Position = BigInteger().with_variant(Integer(), "sqlite")

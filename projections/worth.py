@@ -1,6 +1,7 @@
 """Pure: days of a book × prices of those days. One way for following and for rebuilding.
 
-A day has a row if something of the bot changed on it, or a price or rate came in that its worth uses.
+A day has a row if something of the bot changed on it, or a price or rate of what it holds came in: one that its worth
+uses, or that no rate converts.
 Valuing can go on from a `Carry`, the end of a day up to which everything is told; the caller makes sure
 that nothing before it has changed.
 """
@@ -52,12 +53,16 @@ class Valued:
 
 
 class Worth(NamedTuple):
-    """The worth at the end of a day; `newest_day` is that of the newest bar it uses, 0 where it uses none."""
+    """The worth at the end of a day; `newest_day` is that of the newest bar it uses, 0 where it uses none.
+
+    `lost_day` is that of the newest bar that no rate converts: it has taken the place of the price before.
+    """
 
     total: Decimal
     unpriced: list[str]
     oldest_at: datetime | None
     newest_day: int
+    lost_day: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ def value_book(
                 before_change = before_newest
                 pending += state.flows
             worth = value(state, base, day, market)
-            if not changed and worth.newest_day != day:
+            if not changed and day not in (worth.newest_day, worth.lost_day):
                 continue
             if pending:
                 _note_flows(valued.interests, pending, state, base, market, until=day)
@@ -132,7 +137,7 @@ def mark(symbol: str, own: OwnPrice | None, base: str, day: int, market: Market)
 
 def value(state: BookDay, base: str, day: int, market: Market) -> Worth:
     """Cash and holdings at the prices and rates that stand at the end of the day."""
-    total, newest_day = ZERO, 0
+    total, newest_day, lost_day = ZERO, 0, 0
     oldest: datetime | None = None
     unpriced: list[str] = []
     for currency, amount in state.cash.items():
@@ -154,13 +159,14 @@ def value(state: BookDay, base: str, day: int, market: Market) -> Worth:
             found = mark(symbol, own, base, day, market)
         if found is None or found.value is None:
             unpriced.append(symbol)
+            lost_day = lost_day if found is None else max(lost_day, found.day)
             continue
         total += quantity * found.value
         if found.day > newest_day:
             newest_day = found.day
         if oldest is None or found.oldest_at < oldest:
             oldest = found.oldest_at
-    return Worth(total, sorted(set(unpriced)) if unpriced else unpriced, oldest, newest_day)
+    return Worth(total, sorted(set(unpriced)) if unpriced else unpriced, oldest, newest_day, lost_day)
 
 
 def flow_value(flow: Flow, own_prices: Mapping[str, OwnPrice], base: str, day: int, market: Market) -> Decimal | None:

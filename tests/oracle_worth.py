@@ -61,6 +61,7 @@ class Valuation:
     worth: Fraction = ZERO
     unpriced: set[str] = field(default_factory=set)
     used: list[Price] = field(default_factory=list)
+    lost: list[Price] = field(default_factory=list)
 
 
 def standing_bars(facts: Sequence[Fact]) -> dict[tuple[str, str, datetime], tuple[Fact, list[str]]]:
@@ -169,6 +170,10 @@ def valuation(book: Book, market: Market, end: datetime) -> Valuation:
         if amount != 0
     ]
     values += [(symbol, quantity, unit_value(symbol, book, market, end)) for symbol, quantity in holdings(book).items()]
+    for symbol in holdings(book):
+        found = price_of(symbol, book, market, end)
+        if found is not None and unit_value(symbol, book, market, end) is None:
+            result.lost.append(found[0])
     for name, amount, value in values:
         if value is None:
             result.unpriced.add(name)
@@ -221,7 +226,7 @@ def worth_rows(bot: str, facts: Sequence[Fact]) -> list[Row]:
         start, end = midnight(day), midnight(day) + ONE_DAY
         book = fold(bot, facts, end)
         value = valuation(book, market, end)
-        new_bar = any(price.from_bar and start < price.time <= end for price in value.used)
+        new_bar = any(price.from_bar and start < price.time <= end for price in value.used + value.lost)
         if day not in whole.changed_days and not new_bar:
             continue
         net_flow, still_pending = ZERO, []

@@ -75,12 +75,21 @@ def test_a_price_and_a_rate_that_come_on_different_days_are_each_the_newest(repl
 def test_without_a_rate_cash_and_what_is_priced_in_it_are_unpriced_and_said(replay: Replay) -> None:
     given = [opening("1000"), buy("SAP", "2", price="100", currency="EUR"), buy("QQQ", "1", price="50")]
     then = replay(*given, close("SAP", SIXTH, "110", currency="EUR"), close("EURUSD=X", SEVENTH, "2"))
-    # On the 6th nothing that it could use came in: a price in EUR says nothing without a rate.
+    # On the 6th a price in EUR came in: it says nothing without a rate, and takes the place of the one before.
     assert columns(then.worth, "date", "portfolio_worth", "unpriced") == [
         (datetime(2026, 1, 5, tzinfo=UTC), Decimal(1000), ["EUR", "SAP"]),
+        (datetime(2026, 1, 6, tzinfo=UTC), Decimal(1000), ["EUR", "SAP"]),
         (datetime(2026, 1, 7, tzinfo=UTC), Decimal(1040), []),
     ]
     assert columns(then.flags, "kind", "symbol") == [("overdrawn", "EUR"), ("unpriced", "EUR"), ("unpriced", "SAP")]
+
+
+def test_a_price_that_no_rate_converts_takes_the_place_of_the_one_before(replay: Replay) -> None:
+    given = [opening("1000"), buy("SAP", "2", price="100"), close("SAP", FIFTH, "110")]
+    then = replay(*given, close("SAP", SIXTH, "90", currency="EUR"))
+    assert days(then) == {5: Decimal(1020), 6: Decimal(800)}
+    assert then.worth[-1].unpriced == ["SAP"]
+    assert then.bot.worth == Decimal(800)
 
 
 def test_a_dividend_comes_in_its_own_currency_whatever_the_lots_are_in(replay: Replay) -> None:
