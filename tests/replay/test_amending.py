@@ -27,6 +27,7 @@ from tests.replay.given import (
     split,
     statement,
     told,
+    void,
     withdrawal,
 )
 from tests.replay.outcome import assert_same
@@ -48,6 +49,8 @@ ON_TIME = (
     sell("X", "3", price="12", at="2026-01-11T10:00:00Z", fee="0.1", run="r1"),
     close("X", "2026-01-11", "13"),
     deposit("50", at=LAST),
+    withdrawal("900", at="2026-01-05T01:00:00Z"),
+    deposit("900", at="2026-01-05T02:00:00Z"),
 )
 AFTERWARDS: tuple[list[Message], ...] = (
     [deposit("1", at="2026-01-12T11:00:00Z")],
@@ -67,12 +70,13 @@ AMENDED = {
     ],
     "units": [adjustment("X", "5", cost="20", at=EIGHTH)],
     "cash that came": [deposit("7", at=EIGHTH)],
-    "cash that went": [withdrawal("7", at=EIGHTH)],
+    "cash that went": [withdrawal("200", at=EIGHTH)],
     "a charge": [charge("7", at=EIGHTH)],
     "a run": [run_finished("r1", at=EIGHTH)],
     "a price": [close("X", "2026-01-07", "7")],
     "a price and a purchase": [close("Y", "2026-01-07", "31"), buy("X", "1", price="8", at=EIGHTH)],
     "on the last day": [buy("X", "1", price="11", at="2026-01-12T09:00:00Z")],
+    "cash on the last day": [deposit("7", at="2026-01-12T09:00:00Z")],
     "two of two symbols": [buy("X", "1", price="8", at=EIGHTH), buy("Y", "1", price="28", at="2026-01-10T10:00:00Z")],
 }
 FOLDED: dict[str, tuple[list[Message], list[Message]]] = {
@@ -83,6 +87,11 @@ FOLDED: dict[str, tuple[list[Message], list[Message]]] = {
     "a statement behind it": ([statement({"USD": "900"}, {}, at="2026-01-10T10:00:00Z")], AMENDED["cash that came"]),
     "units behind it": ([adjustment("X", "1", at="2026-01-10T10:00:00Z")], AMENDED["a purchase"]),
     "more cash than there is": ([], [withdrawal("5000", at=EIGHTH)]),
+    "more cash than there is on the last day": ([], [withdrawal("5000", at="2026-01-12T09:00:00Z")]),
+    "more cash than there is for an hour": (
+        [],
+        [withdrawal("5000", at=EIGHTH), deposit("5000", at="2026-01-08T11:00:00Z")],
+    ),
     "more cash than there is on a day behind it": (
         [withdrawal("800", at="2026-01-09T10:00:00Z"), deposit("800", at="2026-01-09T11:00:00Z")],
         [withdrawal("200", at=EIGHTH)],
@@ -149,11 +158,43 @@ def test_an_amended_book_goes_on(fresh_sqlite: Fresh, late: list[Message]) -> No
         assert_followed(world, [list(ON_TIME), late, *AFTERWARDS])
 
 
+def test_an_amended_book_goes_on_with_prices_alone(fresh_sqlite: Fresh, amended: list[bool]) -> None:
+    prices = [close("X", day, "14") for day in ("2026-01-13", "2026-01-14", "2026-01-15")]
+    with fresh_sqlite() as world:
+        assert_followed(world, [[*ON_TIME, *prices[:2]], AMENDED["a purchase"], prices[2:]])
+        assert amended == [True]
+
+
+def test_an_amended_book_goes_on_behind_a_day_that_came_late(fresh_sqlite: Fresh, amended: list[bool]) -> None:
+    run = run_finished("r1", at="2026-01-14T10:00:00Z")
+    with fresh_sqlite() as world:
+        late = [deposit("7", at="2026-01-13T10:00:00Z")]
+        assert_followed(world, [[*ON_TIME, run], late, [deposit("1", at="2026-01-14T11:00:00Z")]])
+        assert amended == [True]
+
+
 def test_a_book_is_amended_on_postgresql_as_well(fresh_postgres: Fresh, amended: list[bool]) -> None:
     for late in AMENDED.values():
         with fresh_postgres() as world:
             assert_followed(world, [list(ON_TIME), late])
     assert amended == [True] * len(AMENDED)
+
+
+def test_what_was_amended_with_counts_for_what_comes_next(fresh_sqlite: Fresh, amended: list[bool]) -> None:
+    with fresh_sqlite() as world:
+        units = [adjustment("X", "5", at="2026-01-10T10:00:00Z")]
+        assert_followed(world, [list(ON_TIME), units, AMENDED["a purchase"], AMENDED["cash that came"]])
+        assert amended == [True, False, True]
+
+
+def test_cash_that_is_short_for_an_hour_is_short_of_what_all_late_facts_took(
+    fresh_sqlite: Fresh, amended: list[bool]
+) -> None:
+    short = [withdrawal("800", at="2026-01-09T10:00:00Z"), deposit("800", at="2026-01-09T11:00:00Z")]
+    late = [[withdrawal("100", at=f"2026-01-08T1{hour}:00:00Z")] for hour in range(2)]
+    with fresh_sqlite() as world:
+        assert_followed(world, [[*ON_TIME, *short], *late])
+        assert amended == [True, False]
 
 
 def test_a_fact_that_is_dated_ahead_is_flagged_when_it_comes_late(fresh_sqlite: Fresh, amended: list[bool]) -> None:
@@ -198,6 +239,22 @@ def test_a_book_without_its_days_is_folded_again(
     with fresh_sqlite() as world:
         assert_followed(world, [list(ON_TIME), AMENDED["a purchase"], *AFTERWARDS])
         assert set(amended) == {False}
+
+
+def test_days_are_known_again_behind_the_snapshot_from_which_a_book_was_folded(
+    fresh_sqlite: Fresh, amended: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_books, "DAYS_KEPT", 5)  # One less than there are before anything is late.
+    with fresh_sqlite() as world:
+        assert_followed(world, [list(ON_TIME), AMENDED["a purchase"], AMENDED["cash that came"]])
+        assert amended == [False, True]
+
+
+def test_a_day_that_has_gone_with_its_dividends_does_not_come_back(fresh_sqlite: Fresh, amended: list[bool]) -> None:
+    voids = [void(id_, of="actions.exchange", at="2026-01-12T10:00:00Z") for id_ in ("0007", "0008")]
+    with fresh_sqlite() as world:
+        assert_followed(world, [list(ON_TIME), voids, [deposit("7", at="2026-01-09T10:00:00Z")]])
+        assert amended == [False, True]
 
 
 def test_the_days_of_the_book_that_was_kept_first_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
