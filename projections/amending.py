@@ -16,9 +16,9 @@ from ledger.market_events import SharesSplit
 from projections.book import Book, BookDay, Entries, Seen, copy_of, traded, with_actions
 from projections.bot_rows import BotRows, leave_out_unchanged
 from projections.executions import take_runs
-from projections.folding import Kept, is_retold, note_apart, rows_of
+from projections.folding import Kept, note_apart, rows_of
 from projections.market import Market
-from projections.rematching import Change, Difference, Told, difference, part_of, rematch
+from projections.rematching import Difference, Moved, Previous, difference, part_of, rematch
 from projections.rows import SnapshotRow
 from projections.snapshots import FACTS_A_SNAPSHOT, read_book, read_snapshot, write_snapshot
 from projections.worth import Carry, Valued, value_book
@@ -30,13 +30,14 @@ FLAGS_OF_A_SYMBOL = ("oversold",)
 def can_amend(kept: Kept, late: Sequence[Recorded], market: Market, snapshot: SnapshotRow) -> bool:
     """Whether late facts may be put in from this snapshot on, as far as it can be seen before anything is read.
 
-    All have to be dated before what the book has seen. Statements are compared with all that is held, splits change
-    what is held without a row in the tables, and of units that came without a trade the tables tell nothing. Now and
-    then everything is folded again, so that snapshots stay close to each other.
+    None of them registers, voids or is voided. All have to be dated before what the book has seen. Statements are
+    compared with all that is held, splits change what is held without a row in the tables, and of units that came
+    without a trade the tables tell nothing. Now and then everything is folded again, so that snapshots stay close to
+    each other.
     """
     book, symbols, day = kept.book, traded(late), snapshot.date.toordinal()
     assert book.applied is not None
-    if kept.days_from > day or kept.amended + len(late) > FACTS_A_SNAPSHOT or is_retold(late, kept.voided):
+    if kept.days_from > day or kept.amended + len(late) > FACTS_A_SNAPSHOT:
         return False
     if any(fact.order > book.applied or isinstance(fact.event, StatementIssued) for fact in late):
         return False
@@ -47,7 +48,7 @@ def can_amend(kept: Kept, late: Sequence[Recorded], market: Market, snapshot: Sn
 
 
 def amend(
-    kept: Kept, snapshot: SnapshotRow, late: Sequence[Recorded], told: Told, market: Market, *, from_day: int
+    kept: Kept, snapshot: SnapshotRow, late: Sequence[Recorded], told: Previous, market: Market, *, from_day: int
 ) -> BotRows | None:
     """Put late facts into a kept book, where `can_amend`; None, with nothing changed, where too much may be different.
 
@@ -60,7 +61,7 @@ def amend(
 
 
 def _amend(
-    kept: Kept, snapshot: SnapshotRow, late: Sequence[Recorded], told: Told, market: Market, from_day: int
+    kept: Kept, snapshot: SnapshotRow, late: Sequence[Recorded], told: Previous, market: Market, from_day: int
 ) -> BotRows | None:
     book, symbols = kept.book, frozenset(traded(late))
     begin, carry = read_snapshot(book.name, snapshot.book, book.registration)
@@ -82,17 +83,13 @@ def _amend(
     kept.facts += len(late)
     kept.amended += len(late)
     note_apart(kept.apart, late)
-    book.entries = part.entries
-    book.entries.flags = [flag for flag in part.entries.flags if flag.kind != "overdrawn"]  # Its cash tells nothing.
+    flags = [flag for flag in part.entries.flags if flag.kind != "overdrawn"]  # The part's cash tells nothing.
+    book.entries = Entries(part.entries.trades, part.entries.matches, part.entries.movements, flags)
     rows = rows_of(kept, valued, market, take_runs(kept.runs, late), snapshots, from_day=from_day, replaces=True)
     book.entries = Entries()
-    leave_out_unchanged(rows, late, market)
     before = {trade.id: trade.profit for trade in told.trades}
-    assert rows.changed is not None
-    rows.changed = rows.changed._replace(
-        flags=FLAGS_OF_A_SYMBOL,
-        profits={position: profit for position, profit in profits.items() if profit != before[position]},
-    )
+    changed = {position: profit for position, profit in profits.items() if profit != before[position]}
+    leave_out_unchanged(rows, late, market, flags=FLAGS_OF_A_SYMBOL, profits=changed)
     return rows
 
 
@@ -110,7 +107,7 @@ def _amended_days(
     before: Sequence[BookDay],
     piece: BookDay,
     pieces: Sequence[BookDay],
-    moves: Sequence[Change],
+    moves: Sequence[Moved],
     symbols: frozenset[str],
     *,
     from_day: int,
@@ -152,7 +149,7 @@ def _amended_days(
 
 
 def _least(
-    currency: str, state: BookDay, day: BookDay | None, moved: Mapping[str, Decimal], today: Sequence[Change]
+    currency: str, state: BookDay, day: BookDay | None, moved: Mapping[str, Decimal], today: Sequence[Moved]
 ) -> Decimal | None:
     """What a currency is never below on a day, with all that is moved; None where that is, or was, below zero.
 
@@ -211,7 +208,7 @@ def _put_days(kept: Kept, days: list[BookDay], carry: Carry, valued: Valued) -> 
         book.changed_on, book.flows, book.least = days[-1].day, list(days[-1].flows), dict(days[-1].least)
 
 
-def _add(sums: dict[str, Decimal], changes: Sequence[Change]) -> None:
+def _add(sums: dict[str, Decimal], changes: Sequence[Moved]) -> None:
     for _, currency, amount in changes:
         sums[currency] = sums.get(currency, ZERO) + amount
 

@@ -73,12 +73,22 @@ class BotRows:
     book_flags: Change[FlagRow]
 
 
-def leave_out_unchanged(rows: BotRows, late: Sequence[Recorded], market: Market) -> None:
-    """Keep, of rows that were folded again, those that these late facts can have changed or that are theirs."""
+def leave_out_unchanged(
+    rows: BotRows,
+    late: Sequence[Recorded],
+    market: Market,
+    *,
+    flags: tuple[str, ...] | None = None,
+    profits: dict[int, Decimal | None] | None = None,
+) -> None:
+    """Keep, of rows that were folded again, those that these late facts can have changed or that are theirs.
+
+    `flags` and `profits` as in `Changed`.
+    """
     symbols = frozenset(traded(late))
     actions = [action for action in market.actions(symbols, after=None) if isinstance(action.event, DividendDeclared)]
     dividends = tuple((action.event.at, action.position) for action in actions)
-    rows.changed = Changed(symbols, dividends)
+    rows.changed = Changed(symbols, dividends, flags, profits)
     told = {fact.position for fact in [*late, *actions]}
     rows.trades = [row for row in rows.trades if row.symbol in symbols]
     rows.matches = [row for row in rows.matches if row.symbol in symbols]

@@ -20,7 +20,7 @@ from projections.executions import Run, run_row, take_runs
 from projections.market import Market
 from projections.rows import FlagRow, SnapshotRow
 from projections.snapshots import FACTS_A_SNAPSHOT, read_snapshot, write_snapshot
-from projections.standing import bot_row, holding_rows, standing_interests
+from projections.standing import bot_row, holding_rows, standing_interests, with_closed
 from projections.standing_rows import Written, change, change_lots, interest_rows
 from projections.voids import Identity, identity, standing_facts, void_flags, voided
 from projections.worth import Carry, Valued, value_book
@@ -253,7 +253,8 @@ def rows_of(
     book, entries, written = kept.book, kept.book.entries, kept.written
     since = start_of(max(from_day, 1))
     holdings = {row.symbol: row for row in holding_rows(book, market)}
-    interests = interest_rows(book, {**valued.interests, **standing_interests(book, market)})
+    told = with_closed(valued.interests, entries.matches)
+    interests = interest_rows(book, {**told, **standing_interests(book, market)})
     book_flags = {(flag.kind, flag.symbol): flag for flag in _unpriced(book, valued)}
     rows = BotRows(
         name=book.name,

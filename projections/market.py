@@ -19,9 +19,8 @@ from ledger.fields import interval_length
 from ledger.market_events import BarsPublished, DividendDeclared, SharesSplit
 from projections.days import DAY, bar_end, end_of, ending_day
 from projections.disputes import ActionKey, Dispute, action_key, dispute
+from projections.pairs import RATE_SUFFIX, pair_symbols
 from projections.points import Moment
-
-RATE_SUFFIX = "=X"
 
 
 class Price(NamedTuple):
@@ -190,7 +189,7 @@ class Market:
             return Mark(amount, amount, currency, at, at, came)
         rate = self.rate(currency, base, day)
         if rate is None:
-            return Mark(None, amount, currency, at, at, came)
+            return Mark(None, amount, currency, at, at, max(came, self.rate_day(currency, base, day)))
         return Mark(product(amount, rate.amount), amount, currency, at, min(at, rate.at), max(came, rate.day))
 
     def rate(self, currency: str, base: str, day: int) -> Rate | None:
@@ -199,6 +198,11 @@ class Market:
         if day not in known:
             known[day] = self._rate(currency, base, day)
         return known[day]
+
+    def rate_day(self, currency: str, base: str, day: int) -> int:
+        """The day of the newest close of a pair, also of one that is no rate; 0 where none has come."""
+        closes = (self._newest(pair, day) for pair in pair_symbols(currency, base))
+        return max((ending_day(close.end) for close in closes if close is not None), default=0)
 
     def in_shares_of(self, symbol: str, price: Decimal, *, unit_time: datetime, day: int) -> Decimal:
         """A price for a unit of `unit_time`, told for a unit of the end of `day`."""
@@ -242,14 +246,13 @@ class Market:
         return new, old
 
     def _rate(self, currency: str, base: str, day: int) -> Rate | None:
-        direct = self._newest(f"{currency}{base}{RATE_SUFFIX}", day)
-        inverse = self._newest(f"{base}{currency}{RATE_SUFFIX}", day)
+        direct, inverse = (self._newest(pair, day) for pair in pair_symbols(currency, base))
         if inverse is not None and not inverse.amount:
             inverse = None
         if direct is not None and (inverse is None or direct.end >= inverse.end):
-            return Rate(direct.amount, direct.end, ending_day(direct.end))
+            return Rate(direct.amount, direct.end, self.rate_day(currency, base, day))
         if inverse is not None:
-            return Rate(share(ONE, ONE, inverse.amount), inverse.end, ending_day(inverse.end))
+            return Rate(share(ONE, ONE, inverse.amount), inverse.end, self.rate_day(currency, base, day))
         return None
 
     def _newest(self, symbol: str, day: int) -> _Close | None:

@@ -20,9 +20,10 @@ from ledger.market_events import DividendDeclared
 from projections.book import Book, Entries, LotKey, first_registration, traded
 from projections.bookkeeping import apply
 from projections.market import Market
+from projections.pairs import pairs
 from projections.rows import MovementRow
 from projections.standing import NEWEST
-from projections.worth import mark, pairs
+from projections.worth import mark
 
 By = Literal["symbol", "day", "month", "year", "run"]
 Key = tuple[str, str]

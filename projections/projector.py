@@ -208,7 +208,7 @@ class Projector:
             try:
                 rows = go_on(kept, todo.facts, market, from_day=todo.from_day)
             except Inexact:
-                pass
+                kept = None
             else:
                 self._books.keep(name, kept)
                 return rows

@@ -26,6 +26,7 @@ from projections.days import DAY, start_of
 from projections.generations import CHECKPOINT
 from projections.lots import Lot
 from projections.market import Market, Told
+from projections.pairs import pairs
 from projections.points import Moment
 from projections.rows import FlagRow, SnapshotRow
 from projections.snapshots import read_snapshot, registered_at
@@ -35,7 +36,7 @@ from projections.standing_rows import lot_row
 from projections.tables import Checkpoint, Flag, HistoricData, PendingFold, PortfolioWorth
 from projections.telling import FLAGS_TOLD, Json, portfolio_of
 from projections.voids import standing_facts
-from projections.worth import Carry, foreign_currencies, pairs, value
+from projections.worth import Carry, foreign_currencies, value
 
 
 def recall(session: Session, name: str, as_of: Moment) -> Json | None:

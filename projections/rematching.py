@@ -22,7 +22,7 @@ from projections.lots import Fill
 from projections.rows import SnapshotRow, TradeRow
 
 
-class Told(NamedTuple):
+class Previous(NamedTuple):
     """What the tables tell from a snapshot's day on: trades of the late facts' symbols, what their dividends paid, by
     position, and the later snapshots, oldest first."""
 
@@ -31,7 +31,7 @@ class Told(NamedTuple):
     snapshots: Sequence[SnapshotRow]
 
 
-class Change(NamedTuple):
+class Moved(NamedTuple):
     """An amount of a currency that there is more, or less, from a day on."""
 
     day: int
@@ -43,9 +43,9 @@ class Change(NamedTuple):
 class Difference:
     """What late facts change of a bot's sums; cash in the order of days."""
 
-    cash: list[Change] = field(default_factory=list)
-    realised: list[Change] = field(default_factory=list)
-    fees: list[Change] = field(default_factory=list)
+    cash: list[Moved] = field(default_factory=list)
+    realised: list[Moved] = field(default_factory=list)
+    fees: list[Moved] = field(default_factory=list)
 
     def before(self, day: int) -> Difference:
         """What is changed by the beginning of a day."""
@@ -98,7 +98,7 @@ def rematch(part: Book, facts: Sequence[Recorded], trades: Sequence[TradeRow], d
 
 
 def difference(
-    entries: Entries, profits: Mapping[int, Decimal | None], late: Sequence[Recorded], told: Told
+    entries: Entries, profits: Mapping[int, Decimal | None], late: Sequence[Recorded], told: Previous
 ) -> Difference | None:
     """What is different from what was told; None where something fell away: a dividend, or that a fill closed a lot.
 
@@ -110,18 +110,18 @@ def difference(
         amount = movement.amount
         if movement.kind == "dividend":
             amount -= unpaid.pop(movement.position, ZERO)
-        found.cash.append(Change(movement.at.toordinal(), movement.currency, amount))
+        found.cash.append(Moved(movement.at.toordinal(), movement.currency, amount))
     earned = [(trade, profits[trade.id], trade.profit) for trade in told.trades]
     earned.extend((trade, trade.profit, None) for trade in entries.trades)
     for trade, profit, before in earned:
         if profit is None and before is not None:
             return None
         if profit is not None and profit != before:
-            found.realised.append(Change(trade.timestamp.toordinal(), trade.currency, profit - (before or ZERO)))
+            found.realised.append(Moved(trade.timestamp.toordinal(), trade.currency, profit - (before or ZERO)))
     for fact in late:
         if isinstance(fact.event, TradeExecuted):
             currency = fact.event.fee_currency or fact.event.currency
-            found.fees.append(Change(fact.event.at.toordinal(), currency, fact.event.fee))
+            found.fees.append(Moved(fact.event.at.toordinal(), currency, fact.event.fee))
     return None if unpaid else found
 
 

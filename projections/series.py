@@ -9,9 +9,9 @@ from decimal import Decimal
 from ledger.amounts import ZERO, exactly
 from projections.days import end_of
 from projections.market import Market
+from projections.pairs import pairs
 from projections.returns import WorthDay, of_prices
 from projections.rows import WorthRow
-from projections.worth import pairs
 
 _TICK = timedelta(microseconds=1)
 

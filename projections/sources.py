@@ -15,7 +15,7 @@ from projections.days import start_of
 from projections.market import Market
 from projections.market_rows import MarketRows, take_in
 from projections.points import Moment
-from projections.rematching import Told
+from projections.rematching import Previous
 from projections.rows import FlagRow, SnapshotRow, TradeRow
 from projections.tables import CashMovement, Snapshot, Trade, table
 from projections.voids import Identity, void_flags
@@ -83,7 +83,7 @@ def newest_snapshot(session: Session, bot: str, *, day: int) -> SnapshotRow | No
     return None if row is None else SnapshotRow(*row)
 
 
-def read_told(session: Session, bot: str, symbols: Collection[str], market: Market, snapshot: SnapshotRow) -> Told:
+def read_told(session: Session, bot: str, symbols: Collection[str], market: Market, snapshot: SnapshotRow) -> Previous:
     """What the tables tell of some of a bot's symbols from a snapshot on, and the snapshots behind it."""
     since = snapshot.date
     trades = select(*table(Trade).columns).where(
@@ -100,7 +100,7 @@ def read_told(session: Session, bot: str, symbols: Collection[str], market: Mark
         .where(Snapshot.bot_name == bot, Snapshot.date > since)
         .order_by(Snapshot.date)
     )
-    return Told(
+    return Previous(
         [TradeRow(*row) for row in session.execute(trades).all()] if symbols else [],
         {row.position: row.amount for row in session.execute(dividends)} if actions else {},
         [SnapshotRow(*row) for row in session.execute(snapshots)],

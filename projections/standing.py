@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 
 from ledger.amounts import ZERO
 from projections.book import Book, BookDay, portfolio
 from projections.market import Market
-from projections.rows import BotRow, HoldingRow
-from projections.worth import mark, pairs, value
+from projections.pairs import pairs
+from projections.rows import BotRow, HoldingRow, MatchRow
+from projections.worth import mark, value
 
 NEWEST = date.max.toordinal()
 """The day whose end has seen everything, future-dated facts too."""
@@ -60,6 +62,17 @@ def _holding(book: Book, market: Market, symbol: str, costs: dict[str, Decimal])
     return HoldingRow(
         book.name, symbol, quantity, cost, currency, found.value, found.price_at, market_value, unrealised
     )
+
+
+def with_closed(interests: Mapping[str, int | None], matches: Iterable[MatchRow]) -> dict[str, int | None]:
+    """The interests, each closed symbol's up to the day of its last match: lots of two currencies can add up to nothing
+    on all the days between, and yet a split changes them."""
+    found = dict(interests)
+    for symbol, day in {row.symbol: row.closed_at.toordinal() for row in matches}.items():
+        known = found.get(symbol, 0)
+        if known is not None:
+            found[symbol] = max(known, day)
+    return found
 
 
 def standing_interests(book: Book, market: Market) -> dict[str, None]:

@@ -18,7 +18,8 @@ from typing import NamedTuple
 from ledger.amounts import ZERO
 from projections.book import BookDay, Flow, OwnPrice, portfolio
 from projections.days import end_of, start_of
-from projections.market import RATE_SUFFIX, Mark, Market, Price
+from projections.market import Mark, Market, Price
+from projections.pairs import pairs
 from projections.rows import WorthRow
 
 _NOTHING = BookDay(0, {}, {}, {}, ())
@@ -55,7 +56,8 @@ class Valued:
 class Worth(NamedTuple):
     """The worth at the end of a day; `newest_day` is that of the newest bar it uses, 0 where it uses none.
 
-    `lost_day` is that of the newest bar that no rate converts: it has taken the place of the price before.
+    `lost_day` is that of the newest bar that has taken the place of one before and tells nothing: a price that no rate
+    converts, or a close of zero that is no rate.
     """
 
     total: Decimal
@@ -140,19 +142,21 @@ def value(state: BookDay, base: str, day: int, market: Market) -> Worth:
     total, newest_day, lost_day = ZERO, 0, 0
     oldest: datetime | None = None
     unpriced: list[str] = []
-    for currency, amount in state.cash.items():
+    # In one order, whatever came first: it decides where more digits are needed than there are.
+    for currency, amount in sorted(state.cash.items()):
         if currency == base:
             total += amount
         elif amount:
             rate = market.rate(currency, base, day)
             if rate is None:
                 unpriced.append(currency)
+                lost_day = max(lost_day, market.rate_day(currency, base, day))
                 continue
             total += amount * rate.amount
             newest_day = max(newest_day, rate.day)
             oldest = rate.at if oldest is None else min(oldest, rate.at)
     own_prices = state.own_prices
-    for symbol, quantity in state.holdings.items():
+    for symbol, quantity in sorted(state.holdings.items()):
         found = market.marks(symbol, base)[day]
         own = own_prices.get(symbol)
         if own is not None and (found is None or own.at > found.price_at):
@@ -180,11 +184,6 @@ def flow_value(flow: Flow, own_prices: Mapping[str, OwnPrice], base: str, day: i
     if found is None or found.value is None:
         return None
     return market.quantity_on(flow.name, flow.quantity, at=flow.at, day=day) * found.value
-
-
-def pairs(currency: str, base: str) -> tuple[str, ...]:
-    """The symbols whose closes turn a currency into the base."""
-    return () if currency == base else (f"{currency}{base}{RATE_SUFFIX}", f"{base}{currency}{RATE_SUFFIX}")
 
 
 def _traded(state: BookDay, day: int) -> bool:

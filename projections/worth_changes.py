@@ -21,9 +21,9 @@ from projections.book import traded
 from projections.commons import BOTS
 from projections.days import bar_end
 from projections.history import History, View
+from projections.pairs import pairs
 from projections.points import Moment
 from projections.sources import common_facts
-from projections.worth import pairs
 
 
 @dataclass(frozen=True, slots=True)

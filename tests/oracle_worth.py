@@ -170,10 +170,17 @@ def valuation(book: Book, market: Market, end: datetime) -> Valuation:
         if amount != 0
     ]
     values += [(symbol, quantity, unit_value(symbol, book, market, end)) for symbol, quantity in holdings(book).items()]
+    currencies = {currency for currency, amount in book.cash.items() if amount != 0}
     for symbol in holdings(book):
         found = price_of(symbol, book, market, end)
-        if found is not None and unit_value(symbol, book, market, end) is None:
-            result.lost.append(found[0])
+        if found is not None:
+            currencies.add(found[0].currency)
+            if unit_value(symbol, book, market, end) is None:
+                result.lost.append(found[0])
+    for currency in currencies:
+        inverse = newest_bar(market, f"{book.settings.base_currency}{currency}=X", end)
+        if inverse is not None and inverse.amount == 0:
+            result.lost.append(inverse)
     for name, amount, value in values:
         if value is None:
             result.unpriced.add(name)

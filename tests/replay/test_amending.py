@@ -7,12 +7,9 @@ from sqlalchemy import select
 
 from ledger.database import get_db_session
 from projections import amending, folding, kept_books, projector
-from projections.book import Book, BookDay
 from projections.bot_rows import BotRows
-from projections.folding import Kept
-from projections.kept_books import KeptBooks
 from projections.projector import Projector
-from projections.tables import Flag
+from projections.tables import Flag, Snapshot
 from tests.replay.conftest import assert_whole
 from tests.replay.given import (
     adjustment,
@@ -173,6 +170,17 @@ def test_an_amended_book_goes_on_behind_a_day_that_came_late(fresh_sqlite: Fresh
         assert amended == [True]
 
 
+def test_snapshots_behind_a_late_fact_are_amended_as_well(fresh_sqlite: Fresh) -> None:
+    found = []
+    for late in ([], AMENDED["a purchase"]):
+        with fresh_sqlite() as world:
+            assert_followed(world, [list(ON_TIME), late] if late else [list(ON_TIME)])
+            with get_db_session(world.database) as session:
+                found.append(session.scalars(select(Snapshot.date).order_by(Snapshot.date)).all())
+    assert found[0][-1].day > 8
+    assert found[0] == found[1]
+
+
 def test_a_book_is_amended_on_postgresql_as_well(fresh_postgres: Fresh, amended: list[bool]) -> None:
     for late in AMENDED.values():
         with fresh_postgres() as world:
@@ -257,27 +265,6 @@ def test_a_day_that_has_gone_with_its_dividends_does_not_come_back(fresh_sqlite:
         assert amended == [False, True]
 
 
-def test_the_days_of_the_book_that_was_kept_first_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_books, "DAYS_KEPT", 5)
-    books, kept = KeptBooks(), {name: _kept(name, days=2) for name in ("A", "B", "C")}
-    for name, book in kept.items():
-        books.keep(name, book)
-    assert [len(book.days) for book in kept.values()] == [0, 2, 2]
-    assert books.take("B") is kept["B"]
-    books.keep("D", _kept("D", days=3))
-    assert len(kept["C"].days) == 2
-
-
-def test_the_book_that_was_kept_first_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_books, "BOOKS_KEPT", 2)
-    books = KeptBooks()
-    for name in ("A", "B", "A", "C"):
-        books.keep(name, books.take(name) or _kept(name, days=1))
-    assert books.take("B") is None
-    assert books.take("A") is not None
-    assert books.take("C") is not None
-
-
 def assert_followed(world: World, pieces: Sequence[list[Message]]) -> None:
     """Recorded and followed piece by piece, the books are those that are folded in memory, and so is every snapshot."""
     messages = told([message for piece in pieces for message in piece])
@@ -289,7 +276,3 @@ def assert_followed(world: World, pieces: Sequence[list[Message]]) -> None:
     assert_same(live_books(world.database), folded_in_memory(messages), way="with something late")
     assert_whole(world.database)
     assert_snapshots_hold(world)
-
-
-def _kept(name: str, *, days: int) -> Kept:
-    return Kept(Book(name), days=[BookDay(day, {}, {}, {}, ()) for day in range(1, days + 1)])

@@ -92,6 +92,20 @@ def test_a_price_that_no_rate_converts_takes_the_place_of_the_one_before(replay:
     assert then.bot.worth == Decimal(800)
 
 
+def test_a_close_of_zero_of_the_inverse_pair_is_no_rate_and_the_day_says_so(replay: Replay) -> None:
+    given = [register(opening={"USD": "1000", "EUR": "100"}), close("USDEUR=X", FIFTH, "0.5")]
+    then = replay(*given, close("USDEUR=X", SIXTH, "0"))
+    assert days(then) == {5: Decimal(1200), 6: Decimal(1000)}
+    assert then.worth[-1].unpriced == ["EUR"]
+
+
+def test_where_the_inverse_pair_closes_at_zero_the_older_rate_counts_again(replay: Replay) -> None:
+    given = [register(opening={"USD": "1000", "EUR": "100"}), close("EURUSD=X", FIFTH, "1.5")]
+    then = replay(*given, close("USDEUR=X", SIXTH, "0.5"), close("USDEUR=X", SEVENTH, "0"))
+    assert days(then) == {5: Decimal(1150), 6: Decimal(1200), 7: Decimal(1150)}
+    assert then.bot.worth == Decimal(1150)
+
+
 def test_a_dividend_comes_in_its_own_currency_whatever_the_lots_are_in(replay: Replay) -> None:
     given = [opening("1000"), buy("SAP", "2", price="100"), buy("SAP", "1", price="90", currency="EUR")]
     paid = [dividend("SAP", "2026-01-08", "0.5", currency="GBP"), dividend("SAP", "2026-01-08", "0.2", id="usd")]

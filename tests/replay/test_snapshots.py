@@ -12,12 +12,13 @@ from ledger.events import Recorded
 from ledger.log import read_head
 from projections import folding
 from projections.book import Book, copy_of, first_registration, traded
-from projections.bookkeeping import apply
+from projections.bookkeeping import apply, close_day
 from projections.market import Market
 from projections.projector import Projector
 from projections.snapshots import read_snapshot
 from projections.sources import bot_facts, bot_subjects, load_commons, newest_snapshot
 from projections.voids import standing_facts
+from projections.worth import Carry, value_book
 from tests.replay.conftest import assert_whole
 from tests.replay.given import BOT, adjustment, buy, charge, close, deposit, dividend, opening, sell, split, told
 from tests.replay.outcome import assert_same
@@ -130,20 +131,31 @@ def assert_snapshots_hold(world: World) -> None:
             day = date.max.toordinal()
             while (snapshot := newest_snapshot(session, name, day=day)) is not None:
                 book, carry = read_snapshot(name, snapshot.book, first_registration(facts))
-                assert book == folded_before(snapshot.date, name, facts, commons.market)
-                assert carry.day == snapshot.date.toordinal() - 1
+                expected, valued = folded_before(snapshot.date, name, facts, commons.market)
+                assert book == expected
+                assert _what_counts(carry) == _what_counts(valued)
                 day = snapshot.date.toordinal() - 1
 
 
-def folded_before(moment: datetime, name: str, facts: Sequence[Recorded], market: Market) -> Book:
-    """The book as of the last moment before this one, from the first fact on."""
+def folded_before(moment: datetime, name: str, facts: Sequence[Recorded], market: Market) -> tuple[Book, Carry]:
+    """The book as of the last moment before this one, from the first fact on, and where its valuing goes on."""
     book = Book(name, registration=first_registration(facts))
     earlier = [fact for fact in facts if fact.event.at < moment]
     actions = [action for action in market.actions(traded(earlier), after=None) if action.event.at < moment]
     with exact():
         for fact in sorted([*earlier, *actions], key=lambda fact: fact.order):
             apply(book, fact)
-    return copy_of(book)
+        close_day(book)
+        day = moment.toordinal()
+        valued = value_book(name, book.base_currency, book.days, market, Carry(), before=[day])
+    return copy_of(book), valued.carries[day]
+
+
+def _what_counts(carry: Carry) -> tuple[object, ...]:
+    """A carry without what valuing never reads of it; flows that wait in any order."""
+    state = carry.state
+    cash = {currency: amount for currency, amount in state.cash.items() if amount}
+    return carry.day, cash, state.holdings, state.own_prices, sorted(carry.pending), carry.unpriced
 
 
 def _has_snapshot(world: World) -> bool:

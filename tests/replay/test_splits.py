@@ -157,3 +157,11 @@ def test_adjusted_history_is_in_shares_of_its_time_for_splits_before_and_after_i
     bar = close("QQQ", "2026-01-06", "66", at="2026-01-08T12:00:00Z", adjusted_through="2026-01-08T12:00:00Z")
     then = replay(*given, *splits, bar)
     assert days(then) == {5: Decimal(1000), 6: Decimal(1024), 7: Decimal(1024), 9: Decimal(1024)}
+
+
+def test_a_split_that_comes_late_reaches_lots_of_two_currencies_that_added_up_to_nothing(replay: Replay) -> None:
+    opened = [buy("QQQ", "1", price="10", at="2026-01-05"), sell("QQQ", "1", price="10", currency="EUR")]
+    closed = [sell("QQQ", "1", price="12", at="2026-01-10"), buy("QQQ", "1", price="12", currency="EUR")]
+    then = replay(register(allow_short=True), *opened, *closed, split("QQQ", EIGHTH, 2, 1))
+    # Of two units now, one is sold, and one of two is bought back.
+    assert then.bot.realised_profit == {"USD": Decimal(7), "EUR": Decimal(-7)}
