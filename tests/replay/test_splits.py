@@ -8,6 +8,9 @@ import pytest
 from tests.replay.conftest import Replay
 from tests.replay.given import BOT, buy, close, dividend, opening, register, sell, split
 from tests.replay.outcome import Outcome, columns, total
+from tests.replay.test_amending import assert_followed
+from tests.replay.ways import live_books
+from tests.replay.worlds import Fresh
 
 SUBJECT = f"bots.{BOT}"
 EIGHTH = "2026-01-08"
@@ -159,9 +162,11 @@ def test_adjusted_history_is_in_shares_of_its_time_for_splits_before_and_after_i
     assert days(then) == {5: Decimal(1000), 6: Decimal(1024), 7: Decimal(1024), 9: Decimal(1024)}
 
 
-def test_a_split_that_comes_late_reaches_lots_of_two_currencies_that_added_up_to_nothing(replay: Replay) -> None:
+def test_a_split_that_comes_late_reaches_lots_of_two_currencies_that_added_up_to_nothing(fresh_sqlite: Fresh) -> None:
     opened = [buy("QQQ", "1", price="10", at="2026-01-05"), sell("QQQ", "1", price="10", currency="EUR")]
     closed = [sell("QQQ", "1", price="12", at="2026-01-10"), buy("QQQ", "1", price="12", currency="EUR")]
-    then = replay(register(allow_short=True), *opened, *closed, split("QQQ", EIGHTH, 2, 1))
-    # Of two units now, one is sold, and one of two is bought back.
-    assert then.bot.realised_profit == {"USD": Decimal(7), "EUR": Decimal(-7)}
+    with fresh_sqlite() as world:
+        assert_followed(world, [[register(allow_short=True), *opened, *closed], [split("QQQ", EIGHTH, 2, 1)]])
+        # Of two units now, one is sold, and one of two is bought back.
+        profits = [row["profit"] for row in live_books(world.database)["trades"]]
+        assert sorted(profit for profit in profits if profit is not None) == [-7, 7]
