@@ -58,7 +58,8 @@ def test_the_newer_of_pair_and_inverse_is_the_rate_and_at_the_same_time_the_dire
     first = [close("EURUSD=X", "2026-01-06", "1.1"), close("USDEUR=X", "2026-01-07", "0.8")]
     both = [close("EURUSD=X", "2026-01-08", "1.2"), close("USDEUR=X", "2026-01-08", "0.5")]
     then = replay(*given, *first, *both, close("USDEUR=X", "2026-01-09", "0"))
-    assert days(then) == {5: Decimal(0), 6: Decimal(110), 7: Decimal(125), 8: Decimal(120)}
+    # On the 9th the inverse pair closed at zero, which is no rate: the one of the 8th counts.
+    assert days(then) == {5: Decimal(0), 6: Decimal(110), 7: Decimal(125), 8: Decimal(120), 9: Decimal(120)}
 
 
 def test_a_price_in_another_currency_is_converted_into_the_base(replay: Replay) -> None:
