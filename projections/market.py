@@ -21,37 +21,7 @@ from projections.days import DAY, bar_end, end_of, ending_day
 from projections.disputes import ActionKey, Dispute, action_key, dispute
 from projections.pairs import RATE_SUFFIX, pair_symbols
 from projections.points import Moment
-
-
-class Price(NamedTuple):
-    """What one unit is worth at the end of a day, in shares of that day; `day` is that of the bar behind it."""
-
-    amount: Decimal
-    currency: str
-    at: datetime
-    day: int
-
-
-class Mark(NamedTuple):
-    """What one unit is worth in a base currency at the end of a day; `value` is None where no rate is known.
-
-    `price` is in its own currency, `day` that of the newest bar behind it, 0 where there is none.
-    """
-
-    value: Decimal | None
-    price: Decimal
-    currency: str
-    price_at: datetime
-    oldest_at: datetime
-    day: int
-
-
-class Rate(NamedTuple):
-    """How much of the base currency one unit of another is, at the end of a day."""
-
-    amount: Decimal
-    at: datetime
-    day: int
+from projections.prices import Mark, Price, Rate
 
 
 class Told(NamedTuple):
@@ -186,11 +156,12 @@ class Market:
         """A price told in the base currency, at the rate of a day."""
         amount, currency, at, came = price
         if currency == base:
-            return Mark(amount, amount, currency, at, at, came)
+            return Mark(amount, amount, currency, at, at, came, came)
         rate = self.rate(currency, base, day)
         if rate is None:
-            return Mark(None, amount, currency, at, at, max(came, self.rate_day(currency, base, day)))
-        return Mark(product(amount, rate.amount), amount, currency, at, min(at, rate.at), max(came, rate.day))
+            return Mark(None, amount, currency, at, at, came, max(came, self.rate_day(currency, base, day)))
+        value, oldest_at = product(amount, rate.amount), min(at, rate.at)
+        return Mark(value, amount, currency, at, oldest_at, max(came, rate.day), max(came, rate.told_day))
 
     def rate(self, currency: str, base: str, day: int) -> Rate | None:
         """The rate at the end of a day: the bare close of the pair or one over the inverse's, the newer."""
@@ -249,10 +220,11 @@ class Market:
         direct, inverse = (self._newest(pair, day) for pair in pair_symbols(currency, base))
         if inverse is not None and not inverse.amount:
             inverse = None
+        told_day = self.rate_day(currency, base, day)
         if direct is not None and (inverse is None or direct.end >= inverse.end):
-            return Rate(direct.amount, direct.end, self.rate_day(currency, base, day))
+            return Rate(direct.amount, direct.end, ending_day(direct.end), told_day)
         if inverse is not None:
-            return Rate(share(ONE, ONE, inverse.amount), inverse.end, self.rate_day(currency, base, day))
+            return Rate(share(ONE, ONE, inverse.amount), inverse.end, ending_day(inverse.end), told_day)
         return None
 
     def _newest(self, symbol: str, day: int) -> _Close | None:

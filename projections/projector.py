@@ -31,7 +31,7 @@ from projections.market_rows import save_market, take_in
 from projections.notes import Work, concerned, merge_notes, write_notes
 from projections.retelling import retell, save_void_flags, told_before
 from projections.saving import save
-from projections.sources import bot_facts, load_commons, newest_snapshot, read_told
+from projections.sources import bot_facts, load_commons, newest_snapshot, read_previous
 from projections.tables import PROJECTOR_VERSION, Checkpoint, PendingFold
 from projections.voids import identity, voided
 
@@ -232,7 +232,7 @@ class Projector:
         if snapshot is None:
             return None
         if not todo.actions and can_amend(kept, todo.facts, market, snapshot):
-            told = read_told(session, kept.book.name, traded(todo.facts), market, snapshot)
+            told = read_previous(session, kept.book.name, traded(todo.facts), market, snapshot)
             try:
                 rows = amend(kept, snapshot, todo.facts, told, market, from_day=todo.from_day)
             except Inexact:

@@ -168,7 +168,7 @@ def _unpriced(session: Session, book: Book, carry: Carry, market: Market, as_of:
     state = BookDay(NEWEST, book.cash, holdings, book.own_prices, ())
     worth = value(state, book.base_currency, NEWEST, market)
     found = set(carry.unpriced)
-    if today in (book.changed_on, worth.newest_day, worth.lost_day):  # Else the day has no row, which would tell of it.
+    if today in (book.changed_on, worth.told_day):  # Else the day has no row, which would tell of it.
         found.update(worth.unpriced)
     query = select(PortfolioWorth.unpriced).where(
         PortfolioWorth.bot_name == book.name,

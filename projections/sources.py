@@ -21,6 +21,7 @@ from projections.tables import CashMovement, Snapshot, Trade, table
 from projections.voids import Identity, void_flags
 
 COMMON_KINDS = ("ops", "market", "actions")
+_SNAPSHOTS = select(Snapshot.bot_name, Snapshot.date, Snapshot.facts, Snapshot.book)
 
 
 def load_commons(
@@ -74,8 +75,7 @@ def bot_facts(
 def newest_snapshot(session: Session, bot: str, *, day: int) -> SnapshotRow | None:
     """The newest snapshot of a bot's book that holds nothing of this day or later."""
     query = (
-        select(Snapshot.bot_name, Snapshot.date, Snapshot.facts, Snapshot.book)
-        .where(Snapshot.bot_name == bot, Snapshot.date <= start_of(max(day, 1)))
+        _SNAPSHOTS.where(Snapshot.bot_name == bot, Snapshot.date <= start_of(max(day, 1)))
         .order_by(Snapshot.date.desc())
         .limit(1)
     )
@@ -83,7 +83,9 @@ def newest_snapshot(session: Session, bot: str, *, day: int) -> SnapshotRow | No
     return None if row is None else SnapshotRow(*row)
 
 
-def read_told(session: Session, bot: str, symbols: Collection[str], market: Market, snapshot: SnapshotRow) -> Previous:
+def read_previous(
+    session: Session, bot: str, symbols: Collection[str], market: Market, snapshot: SnapshotRow
+) -> Previous:
     """What the tables tell of some of a bot's symbols from a snapshot on, and the snapshots behind it."""
     since = snapshot.date
     trades = select(*table(Trade).columns).where(
@@ -95,11 +97,7 @@ def read_told(session: Session, bot: str, symbols: Collection[str], market: Mark
         CashMovement.at.in_({action.event.at for action in actions}),
         CashMovement.position.in_({action.position for action in actions}),
     )
-    snapshots = (
-        select(Snapshot.bot_name, Snapshot.date, Snapshot.facts, Snapshot.book)
-        .where(Snapshot.bot_name == bot, Snapshot.date > since)
-        .order_by(Snapshot.date)
-    )
+    snapshots = _SNAPSHOTS.where(Snapshot.bot_name == bot, Snapshot.date > since).order_by(Snapshot.date)
     return Previous(
         [TradeRow(*row) for row in session.execute(trades).all()] if symbols else [],
         {row.position: row.amount for row in session.execute(dividends)} if actions else {},

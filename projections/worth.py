@@ -18,8 +18,9 @@ from typing import NamedTuple
 from ledger.amounts import ZERO
 from projections.book import BookDay, Flow, OwnPrice, portfolio
 from projections.days import end_of, start_of
-from projections.market import Mark, Market, Price
+from projections.market import Market
 from projections.pairs import pairs
+from projections.prices import Mark, Price
 from projections.rows import WorthRow
 
 _NOTHING = BookDay(0, {}, {}, {}, ())
@@ -56,15 +57,15 @@ class Valued:
 class Worth(NamedTuple):
     """The worth at the end of a day; `newest_day` is that of the newest bar it uses, 0 where it uses none.
 
-    `lost_day` is that of the newest bar that has taken the place of one before and tells nothing: a price that no rate
-    converts, or a close of zero that is no rate.
+    `told_day` is that of the newest bar that has come of what is held, also where it took the place of the one before
+    and tells nothing: a price that no rate converts, or a close of zero that is no rate.
     """
 
     total: Decimal
     unpriced: list[str]
     oldest_at: datetime | None
     newest_day: int
-    lost_day: int
+    told_day: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def value_book(
                 before_change = before_newest
                 pending += state.flows
             worth = value(state, base, day, market)
-            if not changed and day not in (worth.newest_day, worth.lost_day):
+            if not changed and worth.told_day != day:
                 continue
             if pending:
                 _note_flows(valued.interests, pending, state, base, market, until=day)
@@ -139,7 +140,7 @@ def mark(symbol: str, own: OwnPrice | None, base: str, day: int, market: Market)
 
 def value(state: BookDay, base: str, day: int, market: Market) -> Worth:
     """Cash and holdings at the prices and rates that stand at the end of the day."""
-    total, newest_day, lost_day = ZERO, 0, 0
+    total, newest_day, told_day = ZERO, 0, 0
     oldest: datetime | None = None
     unpriced: list[str] = []
     # In one order, whatever came first: it decides where more digits are needed than there are.
@@ -150,10 +151,10 @@ def value(state: BookDay, base: str, day: int, market: Market) -> Worth:
             rate = market.rate(currency, base, day)
             if rate is None:
                 unpriced.append(currency)
-                lost_day = max(lost_day, market.rate_day(currency, base, day))
+                told_day = max(told_day, market.rate_day(currency, base, day))
                 continue
             total += amount * rate.amount
-            newest_day = max(newest_day, rate.day)
+            newest_day, told_day = max(newest_day, rate.day), max(told_day, rate.told_day)
             oldest = rate.at if oldest is None else min(oldest, rate.at)
     own_prices = state.own_prices
     for symbol, quantity in sorted(state.holdings.items()):
@@ -163,14 +164,16 @@ def value(state: BookDay, base: str, day: int, market: Market) -> Worth:
             found = mark(symbol, own, base, day, market)
         if found is None or found.value is None:
             unpriced.append(symbol)
-            lost_day = lost_day if found is None else max(lost_day, found.day)
+            told_day = told_day if found is None else max(told_day, found.told_day)
             continue
         total += quantity * found.value
+        if found.told_day > told_day:
+            told_day = found.told_day
         if found.day > newest_day:
             newest_day = found.day
         if oldest is None or found.oldest_at < oldest:
             oldest = found.oldest_at
-    return Worth(total, sorted(set(unpriced)) if unpriced else unpriced, oldest, newest_day, lost_day)
+    return Worth(total, sorted(set(unpriced)) if unpriced else unpriced, oldest, newest_day, told_day)
 
 
 def flow_value(flow: Flow, own_prices: Mapping[str, OwnPrice], base: str, day: int, market: Market) -> Decimal | None:

@@ -1,11 +1,12 @@
 """Money of several currencies: each kept apart, and worth what the day's rate says, or said to be without one."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from tests.replay.conftest import Replay
-from tests.replay.given import buy, charge, close, deposit, dividend, opening, register, sell, withdrawal
+from tests.replay.given import BOT, buy, charge, close, deposit, dividend, opening, register, sell, told, withdrawal
 from tests.replay.outcome import Outcome, columns
+from tests.replay.ways import folded_rows, recorded
 
 FIFTH, SIXTH, SEVENTH = "2026-01-05", "2026-01-06", "2026-01-07"
 
@@ -104,6 +105,18 @@ def test_where_the_inverse_pair_closes_at_zero_the_older_rate_counts_again(repla
     then = replay(*given, close("USDEUR=X", SIXTH, "0.5"), close("USDEUR=X", SEVENTH, "0"))
     assert days(then) == {5: Decimal(1150), 6: Decimal(1200), 7: Decimal(1150)}
     assert then.bot.worth == Decimal(1150)
+
+
+def test_a_day_on_which_only_something_useless_came_in_has_no_price_for_returns() -> None:
+    given = [register(opening={"USD": "1000", "EUR": "100"}), buy("SAP", "2", price="100")]
+    rates = [
+        close("EURUSD=X", FIFTH, "1.5"),
+        close("USDEUR=X", SIXTH, "0"),
+        close("SAP", SEVENTH, "90", currency="GBP"),
+    ]
+    rows = folded_rows(recorded(told([*given, *rates])))[1][BOT]
+    assert [row.date.day for row in rows.worth] == [5, 6, 7]
+    assert [date.fromordinal(day).day for day in rows.without_price] == [6, 7]
 
 
 def test_a_dividend_comes_in_its_own_currency_whatever_the_lots_are_in(replay: Replay) -> None:
