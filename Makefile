@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	--python-version 3.11 --no-emit-index-url
 
-.PHONY: help install tools demo test check bench lock schemas clean
+.PHONY: help install tools demo test faults check bench lock schemas clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -34,6 +34,9 @@ demo: install  ## bots trading on four years of real prices, into books you can 
 
 test: tools  ## all tests, with real SQLite, PostgreSQL and NATS
 	@$(BIN)/python -m pytest
+
+faults: tools  ## everything that can break, broken for real; up to half an hour
+	@$(BIN)/python -m pytest --timeout 600 tests/faults
 
 check: tools  ## ruff and mypy
 	@$(BIN)/ruff check .
