@@ -25,7 +25,7 @@ from nats import errors
 from ledger.broker import ensure_stream, make_room
 from ledger.connection import Connection, close, connect
 from ledger.database import get_db_session, get_log_session
-from ledger.errors import LedgerError, Unreachable
+from ledger.errors import LedgerError, SetupError, Unreachable
 from ledger.follower import Follower
 from ledger.intake import run_intake
 from ledger.premises import House, prepared
@@ -197,11 +197,21 @@ def _answerer(database: Database) -> Answer:
             with get_log_session(database) as session:
                 facts = read_run(session, f"bots.{question.bot}", question.run)
             return {"facts": [{"id": id_, "position": position, "payload": text} for id_, position, text in facts]}
-        with get_db_session(database) as session:
-            known = queries.knows(session, question.bot, question.position)
-            return queries.portfolio(session, question.bot) if known else None
+        try:
+            return _from_books(database, question)
+        except SetupError:
+            return None  # A ledger that begins has no books for a moment.
 
     return answer
+
+
+def _from_books(database: Database, question: Question) -> Reply | None:
+    with get_db_session(database) as session:
+        if not queries.knows(session, question.bot, question.position):
+            return None
+        if question.query == "run":
+            return queries.run_state(session, question.bot, question.run)
+        return queries.portfolio(session, question.bot)
 
 
 class _Runner:
