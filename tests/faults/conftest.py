@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ledger.service import running_service
+from ledger.settings import Database, Settings
+from tests.faults.one_run import World
 from tests.servers import NatsServer
 
 
@@ -17,3 +20,10 @@ def broker(tmp_path: Path) -> Iterator[NatsServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def world(broker: NatsServer, sqlite_database: Database, tmp_path: Path) -> Iterator[World]:
+    """A service that runs."""
+    with running_service(Settings(sqlite_database, sqlite_database.directory, broker.url)):
+        yield World(sqlite_database, broker.url, tmp_path)
