@@ -11,6 +11,7 @@ from ledger.messages import Fact, decode, encode
 from ledger.settings import Database
 from projections.projector import Projector
 from tests.faults import parts
+from tests.faults.conftest import Survived
 from tests.faults.invariants import Journal, books_differ, violations
 from tests.faults.parts import Part, planned
 from tests.faults.publishers import RETELLING, Wave, waves
@@ -23,7 +24,7 @@ DRAIN_SECONDS = 30
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("place", PLACES["projector"])
 def test_whatever_befalls_the_projector_the_books_are_those_of_the_facts(
-    database: Database, tmp_path: Path, place: str, fault: str
+    database: Database, tmp_path: Path, place: str, fault: str, survived: Survived
 ) -> None:
     hit = 1
     meant: list[tuple[str, bytes]] = []
@@ -41,12 +42,13 @@ def test_whatever_befalls_the_projector_the_books_are_those_of_the_facts(
             break
         hit += 1
     assert hit > 1, f"{place} was never reached"
+    survived(place, fault, hit - 1)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("place", PLACES["rebuild"])
 def test_whatever_befalls_a_rebuild_the_old_books_are_served_and_the_next_one_is_whole(
-    database: Database, tmp_path: Path, place: str, fault: str
+    database: Database, tmp_path: Path, place: str, fault: str, survived: Survived
 ) -> None:
     for key in ("a", "b"):
         for wave in waves(key):
@@ -68,6 +70,7 @@ def test_whatever_befalls_a_rebuild_the_old_books_are_served_and_the_next_one_is
         Projector(database).catch_up()
         hit += 1
     assert hit > 1, f"{place} was never reached"
+    survived(place, fault, hit - 1)
     assert Part(parts.make_anew, database).wait() == 0
     remains = _remains(database)
     assert list(books_differ(remains)) == []

@@ -13,6 +13,7 @@ from ledger.broker import CONSUMER, STREAM
 from ledger.failpoints import FAULTS, PLACES
 from ledger.settings import Database
 from projections.projector import Projector
+from tests.faults.conftest import Survived
 from tests.faults.invariants import Journal, violations
 from tests.faults.parts import Part, door, planned
 from tests.faults.publishers import Publishers, publishers, strangers, waves
@@ -33,7 +34,7 @@ def _impatient_senders(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("place", PLACES["door"])
 def test_whatever_befalls_the_door_every_fact_is_in_the_books_once(
-    broker: NatsServer, database: Database, tmp_path: Path, place: str, fault: str
+    broker: NatsServer, database: Database, tmp_path: Path, place: str, fault: str, survived: Survived
 ) -> None:
     hit = 1
     meant: list[tuple[str, bytes]] = []
@@ -51,6 +52,7 @@ def test_whatever_befalls_the_door_every_fact_is_in_the_books_once(
             break
         hit += 1
     assert hit > 1, f"{place} was never reached"
+    survived(place, fault, hit - 1)
 
 
 async def _history(broker: NatsServer, database: Database, directory: Path, plan: str) -> Journal:
