@@ -4,6 +4,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -80,6 +81,12 @@ def planned(place: str, hit: int, fault: str, fired: Path) -> str:
 def door(database: Database, url: str) -> None:
     """Take messages in, for ever."""
     asyncio.run(_take_in(database, url))
+
+
+def door_short_of(limit: int, size: int, database: Database, url: str) -> None:
+    """The door in a process that may have only so much of something: RLIMIT_FSIZE, RLIMIT_NOFILE."""
+    resource.setrlimit(limit, (size, size))
+    door(database, url)
 
 
 def follow(database: Database) -> None:
