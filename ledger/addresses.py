@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from ledger.broker import broker_url
 from ledger.connection import checked_url
 from ledger.errors import SetupError, Unreachable
+from ledger.keyring import access_directory, is_set_up, seed_path
 from ledger.settings import DEFAULT_NATS_URL, Settings, load_settings
 
 OUTBOX_DIR = "outbox"
@@ -36,20 +37,17 @@ class Surroundings:
     data_dir: Path | None = None
     outbox_dir: Path | None = None
 
-    def broker(self) -> Broker:
-        """The broker as it is known now: the URL that was given, else the data directory's, else the default.
+    def broker(self, subject: str) -> Broker:
+        """The broker as it is known now to this speaker: the URL given, else the data directory's, else the default.
 
         Raises: Unreachable where the directory's service has not started yet, SetupError where the URL is
-        not one or the seed cannot be read.
+        not one, or the speaker's seed is missing or cannot be read.
         """
         settings = self._settings()
         url = broker_url(settings)
         if url is None and settings.data_dir is not None:
             raise Unreachable(f"no service has run in {settings.data_dir}: start `botledger serve` there")
-        seed_file = settings.nats_seed_file
-        if seed_file is not None and not os.access(seed_file, os.R_OK):
-            raise SetupError(f"LEDGER_NATS_SEED_FILE names {seed_file}, which cannot be read")
-        return Broker(_split(url or DEFAULT_NATS_URL), seed_file)
+        return Broker(_split(url or DEFAULT_NATS_URL), seed_file_of(settings, subject))
 
     def outbox_directory(self) -> Path:
         """Where the outboxes lie, one place for each ledger, so that one's leftovers never reach another.
@@ -73,6 +71,41 @@ class Surroundings:
 
     def _settings(self) -> Settings:
         return load_settings(data_dir=self.data_dir, nats_url=self.nats_url)
+
+
+def seed_file_of(settings: Settings, name: str) -> Path | None:
+    """The seed of this speaker: the one that is named, else, as soon as there are keys, that of the data directory.
+
+    LEDGER_NATS_SEED_FILE may name a directory as well, where each speaker has a seed under its name.
+
+    Raises: SetupError where it is missing or cannot be read.
+    """
+    named = settings.nats_seed_file
+    if named is not None:
+        found = seed_path(named, name) if named.is_dir() else named
+        if not os.access(found, os.R_OK):
+            raise SetupError(f"LEDGER_NATS_SEED_FILE names {found}, which cannot be read")
+        return found
+    if settings.nats_url is not None or settings.data_dir is None:
+        return None
+    return seed_in(settings.data_dir, name)
+
+
+def seed_in(data_dir: Path, name: str) -> Path | None:
+    """The seed of this name in a data directory; None where its broker asks for a token.
+
+    Raises: SetupError where the broker asks for keys, and the name has none here.
+    """
+    directory = access_directory(data_dir)
+    if not is_set_up(directory):
+        return None
+    found = seed_path(directory, name)
+    if not os.access(found, os.R_OK):
+        raise SetupError(
+            f"the broker of {data_dir} asks for keys, and {name} has none there: `botledger access add {name}` "
+            "gives it one, or set LEDGER_NATS_SEED_FILE"
+        )
+    return found
 
 
 def _split(urls: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from ledger.errors import SetupError, Unreachable
 
 PATIENCE_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
+INBOX = "_INBOX"
 _CONNECT_SECONDS = 2
 _PING_SECONDS = 5
 _PINGS_MISSED = 2
@@ -117,19 +118,22 @@ async def connect(
     *,
     name: str = "botledger",
     seed_file: Path | None = None,
+    inbox_prefix: str = INBOX,
     patience_seconds: float = PATIENCE_SECONDS,
     on_error: Callable[[Exception], None] | None = None,
 ) -> Connection:
     """A connection to this broker; once made, it comes back by itself for ever.
 
-    `on_error` hears what the broker says outside of any answer, such as a missing permission.
+    `inbox_prefix`: where it may hear answers. `on_error` hears what the broker says outside of any answer, such
+    as a missing permission.
 
     Raises: Unreachable where nobody answers in `patience_seconds` or the credentials are refused, SetupError
     where URL or seed cannot be used.
     """
     connection = Connection()
     observer = _Observer(connection, url, on_error)
-    attempt = asyncio.create_task(connection.connect(**observer.options(name), **_identity(seed_file)))
+    options = {**observer.options(name), "inbox_prefix": inbox_prefix, **_identity(seed_file)}
+    attempt = asyncio.create_task(connection.connect(**options))
     refused = asyncio.create_task(observer.refused.wait())
     try:
         await asyncio.wait({attempt, refused}, timeout=patience_seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -206,6 +210,8 @@ class _Observer:
     async def _error(self, error: Exception) -> None:
         self._last = error
         if "authorization violation" in str(error).lower():
+            if self.connected and not self.refused.is_set():
+                _log.error("the broker refuses these credentials", broker=address(self._url))
             self.refused.set()
         if not self.connected or not self._connection.is_connected:
             return  # Each attempt to come back ends here; that it was lost has been said once.
@@ -218,6 +224,7 @@ class _Observer:
             _log.warning("broker lost, reconnecting", broker=address(self._url))
 
     async def _reconnected(self) -> None:
+        self.refused.clear()
         _log.info("broker found again", broker=address(self._url))
 
 

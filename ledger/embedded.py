@@ -2,6 +2,8 @@
 
 DIR/nats.url       address and token, for commands and bots of the same user
 DIR/nats/          token, server.conf, server.pid, server.log, and the stream itself
+
+It asks for its token until `botledger access` has made keys (DIR/access); from then on it knows nothing but keys.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from ledger.atomic import write_whole
 from ledger.broker import URL_FILE, read_url
 from ledger.errors import SetupError
+from ledger.keyring import ACCESS_DIR, USERS_FILE, access_directory, is_set_up, refresh_users
 
 HOST = "127.0.0.1"
 PORT = 4222
@@ -42,9 +46,10 @@ log_file: "server.log"
 logfile_size_limit: 10MB
 logfile_max_num: 2
 max_payload: 1MB
-authorization {{ token: "{token}" }}
+authorization {{ {who} }}
 jetstream {{ store_dir: ".", max_memory_store: 16MB, max_file_store: 4GB }}
 """
+_USERS = f'include "../{ACCESS_DIR}/{USERS_FILE}"'
 _log = structlog.get_logger(__name__)
 
 
@@ -52,10 +57,15 @@ class EmbeddedBroker:
     """A running nats-server of one data directory: a child, or one that a killed service has left behind."""
 
     def __init__(self, directory: Path, *, url: str, pid: int, child: subprocess.Popen[bytes] | None) -> None:
-        self.url = url
         self.pid = pid
+        self._url = url
         self._directory = directory
         self._child = child
+
+    @property
+    def url(self) -> str:
+        """Where it listens, with its token as long as it asks for one."""
+        return read_url(self._directory) or self._url
 
     @property
     def is_running(self) -> bool:
@@ -83,11 +93,11 @@ def start_broker(directory: Path) -> EmbeddedBroker:
     if left is not None:
         return left
     binary = find_binary()
-    token = _token(home)
+    if is_set_up(access_directory(directory)):
+        refresh_users(access_directory(directory))
     failure = ""
     for port in _ports(directory):
-        (home / "server.conf").unlink(missing_ok=True)
-        _write_secret(home / "server.conf", _CONFIG.format(host=HOST, port=port, token=token))
+        write_configuration(directory, port)
         child = subprocess.Popen(
             [binary, "--config", str(home / "server.conf")],
             cwd=home,
@@ -98,12 +108,32 @@ def start_broker(directory: Path) -> EmbeddedBroker:
         )
         bound = _wait(home, child)
         if bound is not None:
-            url = f"nats://{token}@{HOST}:{bound}"
-            _write_secret(directory / URL_FILE, url + "\n")
+            url = write_url(directory, bound)
             _log.info("broker started", address=f"{HOST}:{bound}", pid=child.pid)
             return EmbeddedBroker(directory, url=url, pid=child.pid, child=child)
         failure = _last_line(home / "server.log")
     raise SetupError(f"nats-server does not start in {home}: {failure or 'see server.log there'}")
+
+
+def write_configuration(directory: Path, port: int) -> None:
+    """Write what nats-server reads: who may connect follows from whether there are keys."""
+    home = _home(directory)
+    who = _USERS if is_set_up(access_directory(directory)) else f'token: "{_token(home)}"'
+    write_whole(home / "server.conf", _CONFIG.format(host=HOST, port=port, who=who))
+
+
+def write_url(directory: Path, port: int) -> str:
+    """Write where it listens, for commands and bots, with the token as long as it asks for one."""
+    token = "" if is_set_up(access_directory(directory)) else f"{_token(_home(directory))}@"
+    url = f"nats://{token}{HOST}:{port}"
+    write_whole(directory / URL_FILE, url + "\n")
+    return url
+
+
+def running_pid(directory: Path) -> int | None:
+    """The nats-server that runs on this directory, or None where there is none."""
+    pid = _pid_in(directory / "nats" / "server.pid")
+    return pid if pid is not None and _is_ours(pid, directory) else None
 
 
 def find_binary() -> str:
@@ -132,7 +162,7 @@ def _token(home: Path) -> str:
     """Made once and kept, so that bots which know it stay welcome."""
     path = home / "token"
     if not path.exists():
-        _write_secret(path, secrets.token_urlsafe(32))
+        write_whole(path, secrets.token_urlsafe(32))
     return path.read_text(encoding="ascii").strip()
 
 
@@ -177,8 +207,8 @@ def _port_in(ports: Path) -> int | None:
 
 def _find(directory: Path) -> EmbeddedBroker | None:
     """A broker that still runs on this directory: taken over where it answers, else ended."""
-    pid = _pid_in(directory / "nats" / "server.pid")
-    if pid is None or not _is_ours(pid, directory):
+    pid = running_pid(directory)
+    if pid is None:
         return None
     url = read_url(directory)
     if url is not None and _answers(url):
@@ -226,18 +256,6 @@ def _end(pid: int, is_running: Callable[[], bool]) -> None:
                 os.kill(pid, number)
         while is_running() and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)  # One that an earlier service left is no child of ours, to be waited for.
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """Written whole or not at all, readable by this user only."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _last_line(path: Path) -> str:

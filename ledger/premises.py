@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import OperationalError
 
 from ledger import migrations, parked
+from ledger.access import SERVICE
+from ledger.addresses import seed_file_of, seed_in
 from ledger.database import dispose, unreachable
 from ledger.embedded import EmbeddedBroker, start_broker
 from ledger.errors import SetupError
@@ -33,6 +38,15 @@ def prepared(settings: Settings) -> Iterator[House]:
             dispose(settings.database)
 
 
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """What a connection is made with; once it is another, the connection has to be made anew."""
+
+    url: str
+    seed_file: Path | None
+    seed_digest: bytes | None
+
+
 class House:
     """What outlives a connection: the broker's address, and the broker itself where it is ours."""
 
@@ -50,6 +64,18 @@ class House:
             raise SetupError("no broker is named: give --nats URL, or set LEDGER_NATS_URL")
         return found
 
+    def way_in(self) -> WayIn:
+        """The way to the broker as it is now; with our own broker the seed is the directory's.
+
+        Raises: SetupError where no broker is named, or the service's seed is missing.
+        """
+        if self._broker is None:
+            seed_file = seed_file_of(self.settings, SERVICE)
+        else:
+            assert self.database.directory is not None
+            seed_file = seed_in(self.database.directory, SERVICE)
+        return WayIn(self.url, seed_file, None if seed_file is None else _digest(seed_file))
+
     def look_after_broker(self) -> None:
         """Start our broker again where it has died."""
         if self._broker is None or self._broker.is_running:
@@ -62,6 +88,13 @@ class House:
         """End our broker."""
         if self._broker is not None:
             self._broker.stop()
+
+
+def _digest(file: Path) -> bytes:
+    try:
+        return sha256(file.read_bytes()).digest()
+    except OSError as error:
+        raise SetupError(f"the seed {file} cannot be read: {error.strerror}") from error
 
 
 def _check_database(database: Database) -> None:

@@ -17,10 +17,12 @@ import nats.errors
 import structlog
 from nats.aio.msg import Msg
 
+from ledger.access import inbox_prefix
 from ledger.addresses import Broker
 from ledger.broker import queries_subject, receipts_subject
 from ledger.bundles import BUNDLE_BYTES, bundled
 from ledger.connection import Connection
+from ledger.denials import concerns_answers, denial
 from ledger.errors import LedgerError, SetupError, Unreachable
 from ledger.messages import SUBJECT_PREFIX
 from ledger.outbox import Outbox
@@ -36,8 +38,6 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 LOOK_AGAIN_SECONDS = 0.25
 HEADERS_BYTES = 1_024
-_DENIED = "permissions violation"
-_UNAUTHORIZED = "authorization violation"
 
 _log = structlog.get_logger(__name__)
 
@@ -53,6 +53,7 @@ class Sender:
         self._client: Connection | None = None
         self._problem = "no connection yet"
         self._denied: SetupError | None = None
+        self._denied_answers: SetupError | None = None
         self._position = 0
         self._changed = threading.Condition()
         self._stopping = False
@@ -101,7 +102,7 @@ class Sender:
     def ask(self, payload: bytes, *, timeout_seconds: float, patient: bool = True) -> bytes:
         """The ledger's answer to a query of this speaker; without patience only where a service listens now.
 
-        Raises: Unreachable where there is none in time.
+        Raises: Unreachable where there is none in time, SetupError where the broker refuses what this speaker may do.
         """
         asking = self._ask(payload, time.monotonic() + timeout_seconds, patient=patient)
         return asyncio.run_coroutine_threadsafe(asking, self._loop).result()
@@ -158,7 +159,7 @@ class Sender:
                 await client.end()
 
     async def _connect(self, client: Connection, broker: Broker) -> None:
-        self._denied = None
+        self._denied = self._denied_answers = None
         try:
             await client.connect(
                 servers=list(broker.urls),
@@ -171,6 +172,7 @@ class Sender:
                 max_outstanding_pings=2,
                 error_cb=self._on_error,
                 closed_cb=self._on_closed,
+                inbox_prefix=inbox_prefix(self._outbox.subject),
                 nkeys_seed=None if broker.seed_file is None else str(broker.seed_file),
             )
         except nats.errors.NoServersError as error:
@@ -182,6 +184,8 @@ class Sender:
     async def _deliver(self, client: Connection) -> None:
         while client.is_connected and not self._stopping:
             self._awake.clear()
+            if self._denied is not None:
+                raise self._denied  # With the next connection a new key, or new permissions, may be there.
             await self._send(client)
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._awake.wait(), self._window.seconds_to_next(time.monotonic()))
@@ -227,6 +231,7 @@ class Sender:
     async def _ask(self, payload: bytes, deadline: float, *, patient: bool) -> bytes:
         subject = queries_subject(self._outbox.subject)
         while (remaining := deadline - time.monotonic()) > 0:
+            self._raise_denied()
             client = self._client
             if client is not None:
                 try:
@@ -245,10 +250,16 @@ class Sender:
         asking = asyncio.ensure_future(client.request(subject, payload, timeout=timeout_seconds))
         while not asking.done():
             await asyncio.wait({asking}, timeout=LOOK_AGAIN_SECONDS)
-            if client is not self._client:
+            if client is not self._client or self._denied_answers is not None:
                 asking.cancel()
+                self._raise_denied()
                 raise nats.errors.ConnectionClosedError
         return asking.result()
+
+    def _raise_denied(self) -> None:
+        denied = self._denied or self._denied_answers
+        if denied is not None:
+            raise denied
 
     async def _on_error(self, error: Exception) -> None:
         self._note(error)
@@ -259,20 +270,18 @@ class Sender:
     def _note(self, error: Exception) -> None:
         """Keep what went wrong; what only the operator can mend is raised to the bot that waits."""
         text = str(error).removeprefix("nats: ")
-        own = f"{SUBJECT_PREFIX}{self._outbox.subject}".lower()
-        denied: SetupError | None = None
-        if isinstance(error, SetupError):
-            denied = error
-        elif _UNAUTHORIZED in text.lower():
-            denied = SetupError("the broker refuses the credentials of its URL or seed file: correct LEDGER_NATS_URL")
-        elif _DENIED in text and (f'"{own}"' in text or f'"{self._receipts.lower()}"' in text):
-            denied = SetupError(f"the broker does not let {self._outbox.subject} do this: {text}; grant it there")
+        denied = error if isinstance(error, SetupError) else denial(self._outbox.subject, text)
         if isinstance(error, OSError | TimeoutError | LedgerError | nats.errors.Error):
             self._problem = str(denied or text or type(error).__name__)
         else:
             self._problem = f"{type(error).__name__}: {text}"
             _log.error("sender failed, going on", subject=self._outbox.subject, error=self._problem)
-        if denied is not None:
-            with self._changed:
-                self._denied = denied
-                self._changed.notify_all()
+        if denied is None:
+            return
+        if concerns_answers(self._outbox.subject, text):
+            self._denied_answers = denied
+            return
+        with self._changed:
+            self._denied = denied
+            self._changed.notify_all()
+        self._awake.set()

@@ -48,7 +48,7 @@ class _Waiting:
 class Delivery:
     """Sends messages and hands their receipts on, with the number of the line; gives up when none has come for long.
 
-    Raises: Unreachable where no broker is named, or it does not answer.
+    Raises: Unreachable where no broker is named.
     """
 
     def __init__(self, settings: Settings, *, timeout_seconds: float, take: Taker) -> None:
@@ -64,8 +64,8 @@ class Delivery:
         self._counts: Counter[str] = Counter()
         self._speakers: dict[str, tuple[Outbox, Sender]] = {}
         self._problem: str | None = None
+        self._is_probed = False
         self._stack = ExitStack()
-        asyncio.run(_probe(self._surroundings.broker()))
 
     def __enter__(self) -> Self:
         """Make room for the outboxes."""
@@ -88,7 +88,8 @@ class Delivery:
     def send(self, messages: Sequence[tuple[int, Message]]) -> None:
         """Send the messages of these lines; waits only where too many have no receipt yet.
 
-        Raises: SetupError where the broker does not let a speaker speak.
+        Raises: Unreachable where the broker does not answer the first of them, SetupError where it lets a speaker not
+        speak.
         """
         by_subject: dict[str, list[tuple[int, Message]]] = {}
         for line, message in messages:
@@ -142,8 +143,12 @@ class Delivery:
         if self._problem is not None:
             return None
         if subject not in self._speakers:
+            broker = self._surroundings.broker(subject)
+            if not self._is_probed:
+                asyncio.run(_probe(broker))
+                self._is_probed = True
             outbox = _TellingOutbox(self._directory, subject, tell=self._came.put)
-            sender = Sender(outbox, self._surroundings.broker)
+            sender = Sender(outbox, lambda: self._surroundings.broker(subject))
             sender.start()
             self._speakers[subject] = (outbox, sender)
         return self._speakers[subject]

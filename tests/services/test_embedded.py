@@ -94,9 +94,7 @@ def test_without_a_binary_it_says_what_to_install(tmp_path: Path, monkeypatch: p
 def test_a_binary_that_does_not_start_is_told_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        embedded, "_CONFIG", 'log_file: "server.log"\njetstream {{ nonsense: {port} }}\n# {host}{token}'
-    )
+    monkeypatch.setattr(embedded, "_CONFIG", 'log_file: "server.log"\njetstream {{ nonsense: {port} }}\n# {host}{who}')
     with pytest.raises(SetupError, match="nats-server does not start in"):
         start_broker(tmp_path)
 
