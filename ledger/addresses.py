@@ -49,6 +49,10 @@ class Surroundings:
             raise Unreachable(f"no service has run in {settings.data_dir}: start `botledger serve` there")
         return Broker(_split(url or DEFAULT_NATS_URL), seed_file_of(settings, subject))
 
+    def has_seeds_by_name(self) -> bool:
+        """Whether each speaker has a seed of its own, or all share their credentials."""
+        return seed_directory(self._settings()) is not None
+
     def outbox_directory(self) -> Path:
         """Where the outboxes lie, one place for each ledger, so that one's leftovers never reach another.
 
@@ -74,36 +78,38 @@ class Surroundings:
 
 
 def seed_file_of(settings: Settings, name: str) -> Path | None:
-    """The seed of this speaker: the one that is named, else, as soon as there are keys, that of the data directory.
-
-    LEDGER_NATS_SEED_FILE may name a directory as well, where each speaker has a seed under its name.
+    """The seed of this speaker: the one that is named, else that of its name; None where no broker asks for keys.
 
     Raises: SetupError where it is missing or cannot be read.
     """
-    named = settings.nats_seed_file
-    if named is not None:
-        found = seed_path(named, name) if named.is_dir() else named
-        if not os.access(found, os.R_OK):
-            raise SetupError(f"LEDGER_NATS_SEED_FILE names {found}, which cannot be read")
-        return found
+    directory = seed_directory(settings)
+    if directory is not None:
+        return seed_in(directory, name)
+    if settings.nats_seed_file is not None and not os.access(settings.nats_seed_file, os.R_OK):
+        raise SetupError(f"LEDGER_NATS_SEED_FILE names {settings.nats_seed_file}, which cannot be read")
+    return settings.nats_seed_file
+
+
+def seed_directory(settings: Settings) -> Path | None:
+    """Where each speaker has a seed under its name: named by LEDGER_NATS_SEED_FILE, else of the data directory."""
+    if settings.nats_seed_file is not None:
+        return settings.nats_seed_file if settings.nats_seed_file.is_dir() else None
     if settings.nats_url is not None or settings.data_dir is None:
         return None
-    return seed_in(settings.data_dir, name)
+    directory = access_directory(settings.data_dir)
+    return directory if is_set_up(directory) else None
 
 
-def seed_in(data_dir: Path, name: str) -> Path | None:
-    """The seed of this name in a data directory; None where its broker asks for a token.
+def seed_in(directory: Path, name: str) -> Path:
+    """The seed of this name in a directory of keys.
 
-    Raises: SetupError where the broker asks for keys, and the name has none here.
+    Raises: SetupError where there is none.
     """
-    directory = access_directory(data_dir)
-    if not is_set_up(directory):
-        return None
     found = seed_path(directory, name)
     if not os.access(found, os.R_OK):
         raise SetupError(
-            f"the broker of {data_dir} asks for keys, and {name} has none there: `botledger access add {name}` "
-            "gives it one, or set LEDGER_NATS_SEED_FILE"
+            f"the broker asks for keys, and {name} has none in {directory}: `botledger access add {name}` gives it "
+            "one, or name another by LEDGER_NATS_SEED_FILE"
         )
     return found
 

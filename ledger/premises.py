@@ -17,6 +17,7 @@ from ledger.addresses import seed_file_of, seed_in
 from ledger.database import dispose, unreachable
 from ledger.embedded import EmbeddedBroker, start_broker
 from ledger.errors import SetupError
+from ledger.keyring import access_directory, is_set_up
 from ledger.lock import directory_lock
 from ledger.settings import Database, Settings
 
@@ -73,7 +74,8 @@ class House:
             seed_file = seed_file_of(self.settings, SERVICE)
         else:
             assert self.database.directory is not None
-            seed_file = seed_in(self.database.directory, SERVICE)
+            keys = access_directory(self.database.directory)
+            seed_file = seed_in(keys, SERVICE) if is_set_up(keys) else None
         return WayIn(self.url, seed_file, None if seed_file is None else _digest(seed_file))
 
     def look_after_broker(self) -> None:
