@@ -12,12 +12,12 @@ from ledger.access import check_name
 from ledger.commands.columns import Column
 from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import say, show, write
+from ledger.embedded import reload_broker
 from ledger.errors import Refused
 from ledger.keyring import USERS_FILE, access_directory, add_users, list_users, revoke_users
-from ledger.reloading import reload_broker
 from ledger.settings import Settings
 
-_COLUMNS = (Column("name", "name"), Column("key", "public key"), Column("seed_file", "seed"))
+_COLUMNS = (Column("name", "name"), Column("key", "public key"))
 
 
 @click.group(
