@@ -132,7 +132,7 @@ async def connect(
     """
     connection = Connection()
     observer = _Observer(connection, url, on_error)
-    options = {**observer.options(name), "inbox_prefix": inbox_prefix, **_identity(seed_file)}
+    options = {**observer.options(name), "inbox_prefix": inbox_prefix, **identity(seed_file)}
     attempt = asyncio.create_task(connection.connect(**options))
     refused = asyncio.create_task(observer.refused.wait())
     try:
@@ -243,20 +243,24 @@ def checked_url(url: str) -> str:
     return url
 
 
-def _identity(seed_file: Path | None) -> dict[str, Any]:
+def identity(seed_file: Path | None) -> dict[str, Any]:
+    """What `Client.connect` has to be told of a key; the file is not looked at again when a connection comes back.
+
+    Raises: SetupError where the seed cannot be used.
+    """
     if seed_file is None:
         return {}
     try:
-        seed = bytearray(seed_file.read_bytes().strip())
+        text = seed_file.read_text(encoding="ascii", errors="replace").strip()
     except OSError as error:
-        raise SetupError(f"LEDGER_NATS_SEED_FILE names {seed_file}, which cannot be read: {error.strerror}") from error
+        raise SetupError(f"the seed {seed_file} (LEDGER_NATS_SEED_FILE) cannot be read: {error.strerror}") from error
     try:
-        import_module("nkeys").from_seed(seed).wipe()
+        import_module("nkeys").from_seed(bytearray(text.encode())).wipe()
     except ModuleNotFoundError as error:
         raise SetupError("a seed file needs the package nkeys: pip install 'botledger[nkeys]'") from error
     except Exception as error:  # nkeys and PyNaCl raise many kinds, all of them for one cause
-        raise SetupError(f"LEDGER_NATS_SEED_FILE names {seed_file}, which holds no nkey seed: {error}") from error
-    return {"nkeys_seed": str(seed_file)}
+        raise SetupError(f"{seed_file} (LEDGER_NATS_SEED_FILE) holds no nkey seed: {error}") from error
+    return {"nkeys_seed_str": text}
 
 
 def _reason(error: BaseException | None) -> str:

@@ -21,7 +21,7 @@ from ledger.access import inbox_prefix
 from ledger.addresses import Broker
 from ledger.broker import queries_subject, receipts_subject
 from ledger.bundles import BUNDLE_BYTES, bundled
-from ledger.connection import Connection
+from ledger.connection import Connection, identity
 from ledger.denials import concerns_answers, denial
 from ledger.errors import LedgerError, SetupError, Unreachable
 from ledger.messages import SUBJECT_PREFIX
@@ -173,12 +173,10 @@ class Sender:
                 error_cb=self._on_error,
                 closed_cb=self._on_closed,
                 inbox_prefix=inbox_prefix(self._outbox.subject),
-                nkeys_seed=None if broker.seed_file is None else str(broker.seed_file),
+                **identity(broker.seed_file),
             )
         except nats.errors.NoServersError as error:
             raise Unreachable(f"the broker at {broker} does not answer ({self._problem})") from error
-        except ImportError as error:
-            raise SetupError("a seed file needs the package nkeys: pip install 'botledger[nkeys]'") from error
         self._problem = f"the broker at {broker} is there, the ledger gives no receipts: is `botledger serve` running?"
 
     async def _deliver(self, client: Connection) -> None:

@@ -15,6 +15,7 @@ from ledger.keyring import add_users, revoke_users, seed_path
 from ledger.service import Service, running_service
 from ledger.settings import Database, Settings
 from tests.servers import NatsServer, wait_until
+from tests.services.desk import eventually
 
 A = "bots.A"
 B = "bots.B"
@@ -44,14 +45,15 @@ class Guarded:
     def add(self, *names: str) -> None:
         """Give these names keys, while the broker runs."""
         add_users(self.keys, names, beside_data=False)
-        self._reload()
+        self.reload()
 
     def revoke(self, *names: str) -> None:
         """Take the keys of these names away, while the broker runs."""
         revoke_users(self.keys, names)
-        self._reload()
+        self.reload()
 
-    def _reload(self) -> None:
+    def reload(self) -> None:
+        """Let the broker read its users again, and wait until it has."""
         log = self.home / "nats.log"
         before = log.read_text().count("Reloaded server configuration")
         os.kill(self.server.pid, signal.SIGHUP)
@@ -76,10 +78,11 @@ class Intruder:
 
         await self.client.subscribe(subject, queue=queue, cb=remember)
 
-    async def refused(self) -> list[str]:
-        """What the broker has refused up to now."""
+    async def refused(self, count: int) -> list[str]:
+        """What the broker has refused, once it is so much; a first flush may be answered before it is all told."""
+        await eventually(lambda: len(self.errors) >= count, what=f"{count} refusals")
         await self.client.flush()
-        return [error for error in self.errors if "permissions violation" in error]
+        return self.errors
 
 
 @asynccontextmanager
@@ -95,6 +98,7 @@ async def connected(guarded: Guarded, name: str) -> AsyncIterator[Intruder]:
         nkeys_seed=str(seed_path(guarded.keys, name)),
         inbox_prefix=inbox_prefix(name),
         error_cb=remember,
+        allow_reconnect=False,
     )
     try:
         yield Intruder(client, errors)
