@@ -130,11 +130,7 @@ def _read(directory: Path) -> dict[str, str]:
 
 
 def _write(directory: Path, users: Mapping[str, str]) -> None:
-    """Written only where it says something else, so that adding twice changes nothing."""
-    text = users_text(users)
-    path = directory / USERS_FILE
-    if not path.exists() or path.read_text(encoding="ascii") != text:
-        write_whole(path, text, mode=PUBLIC)  # The broker may run as another user.
+    write_whole(directory / USERS_FILE, users_text(users), mode=PUBLIC)  # The broker may run as another user.
 
 
 def _new_key(directory: Path, name: str, users: Mapping[str, str]) -> str:

@@ -101,13 +101,29 @@ def test_publishing_without_permission_raises_at_once_and_the_fact_stays(
     bot = bot_of("B")
     began = time.monotonic()
     with pytest.raises(SetupError, match=reason), bot:
+        with pytest.raises(SetupError, match=reason):
+            bot.portfolio()
         bot.deposit(1)
         with pytest.raises(SetupError, match=reason):
             bot.flush(DEADLINE_SECONDS)
-        with pytest.raises(SetupError, match=reason):
-            bot.portfolio()
     assert time.monotonic() - began < AT_ONCE_SECONDS
     assert waiting(tmp_path / "outbox", B) == 1
+
+
+def test_a_bot_that_runs_goes_on_as_soon_as_it_has_the_right_key(
+    guarded: Guarded, bot_of: MakeGuardedBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seed = tmp_path / "seed"
+    seed.write_bytes(seed_path(guarded.keys, A).read_bytes())
+    with guarded.service():
+        monkeypatch.setenv("LEDGER_NATS_SEED_FILE", str(seed))
+        with bot_of("B") as bot:
+            bot.deposit(1, id="d")
+            with pytest.raises(SetupError, match=r"does not let bots\.B"):
+                bot.flush(DEADLINE_SECONDS)
+            seed.write_bytes(seed_path(guarded.keys, B).read_bytes())
+            _flush_once_told(bot)
+    assert ids(guarded.database) == ["d"]
 
 
 def test_a_question_without_permission_raises_at_once_and_hinders_no_fact(
@@ -117,7 +133,6 @@ def test_a_question_without_permission_raises_at_once_and_hinders_no_fact(
     users.write_text(users.read_text().replace('"_INBOX.bots.A.>"', '"_INBOX.other.>"'))
     guarded.reload()
     with guarded.service(), bot_of("A") as bot:
-        bot.register()
         began = time.monotonic()
         with pytest.raises(SetupError, match=r"subscription to \"_inbox\.bots\.a"):
             bot.portfolio()
@@ -169,6 +184,8 @@ def test_the_service_takes_a_new_key_while_it_runs(guarded: Guarded, bot_of: Mak
         bot.deposit(1, id="first")
         assert bot.flush(DEADLINE_SECONDS) == 0
         guarded.revoke(SERVICE)
+        log = guarded.home / "nats.log"
+        wait_until(lambda: log.read_text().count("authentication error") > 1, what="the old key is tried again")
         guarded.add(SERVICE)
         bot.deposit(1, id="second")
         assert bot.flush(DEADLINE_SECONDS) == 0
