@@ -105,14 +105,17 @@ def read_users(text: str) -> dict[str, str]:
 
 
 def _service() -> Permissions:
-    """Make stream and consumer, fetch, acknowledge, purge; give receipts and answers. Never speak as another."""
+    """Make the stream, and the consumer anew, fetch, look, acknowledge, purge; give receipts and answers.
+
+    It speaks as nobody, and removes or changes no stream.
+    """
     api = "$JS.API."
     return Permissions(
         publish=(
             f"{RECEIPTS_PREFIX}*.*",
             f"{INBOXES}>",
-            *(f"{api}STREAM.{what}.{STREAM}" for what in ("INFO", "CREATE", "PURGE")),
-            *(f"{api}CONSUMER.{what}.{STREAM}.{CONSUMER}" for what in ("INFO", "CREATE", "MSG.NEXT")),
+            *(f"{api}STREAM.{what}.{STREAM}" for what in ("INFO", "CREATE", "PURGE", "MSG.GET")),
+            *(f"{api}CONSUMER.{what}.{STREAM}.{CONSUMER}" for what in ("INFO", "CREATE", "DELETE", "MSG.NEXT")),
             f"$JS.ACK.{STREAM}.{CONSUMER}.>",
         ),
         subscribe=(f"{QUERIES_PREFIX}*.*", f"{inbox_prefix(SERVICE)}.>"),

@@ -56,6 +56,7 @@ class House:
         self.database = settings.database
         self._broker = broker
         self._url = settings.nats_url
+        self._entered: WayIn | None = None
 
     @property
     def url(self) -> str:
@@ -65,11 +66,20 @@ class House:
             raise SetupError("no broker is named: give --nats URL, or set LEDGER_NATS_URL")
         return found
 
-    def way_in(self) -> WayIn:
-        """The way to the broker as it is now; with our own broker the seed is the directory's.
+    def enter(self) -> WayIn:
+        """The way to the broker, for a connection that is now made.
 
         Raises: SetupError where no broker is named, or the service's seed is missing.
         """
+        self._entered = self._way_in()
+        return self._entered
+
+    def has_moved(self) -> bool:
+        """Whether the way is another by now: another port, or keys instead of the token."""
+        return self._way_in() != self._entered
+
+    def _way_in(self) -> WayIn:
+        """With our own broker the seed is the directory's."""
         if self._broker is None:
             seed_file = seed_file_of(self.settings, SERVICE)
         else:

@@ -29,7 +29,7 @@ from ledger.database import get_db_session, get_log_session
 from ledger.errors import LedgerError, Unreachable
 from ledger.follower import Follower
 from ledger.intake import run_intake
-from ledger.premises import House, WayIn, prepared
+from ledger.premises import House, prepared
 from ledger.reading import read_run
 from ledger.responder import Answer, Progress, Question, Reply, Responder
 from ledger.settings import Database, Settings
@@ -127,51 +127,42 @@ async def _attend_for_ever(
     stop: asyncio.Event,
     on_ready: Callable[[Service], None],
 ) -> None:
-    way_in = house.way_in()
-    connection = await _connect(way_in)
+    connection = await _connect(house)
     try:
         await ensure_stream(connection)
         await asyncio.to_thread(follower.wait_for_first_step, GRACE_SECONDS)
         on_ready(Service(house.url, house.database))
-        await _attend(connection, way_in, house, follower, progress, stop=stop)
+        await _attend(connection, house, follower, progress, stop=stop)
     finally:
         await close(connection)
     backoff = _FIRST_BACKOFF_SECONDS
     while not await wait_for(stop, seconds=backoff):
         try:
             await asyncio.to_thread(house.look_after_broker)
-            way_in = house.way_in()
-            connection = await _connect(way_in)
+            connection = await _connect(house)
         except LedgerError as error:
             _log.warning("the broker is away", error=str(error))
             backoff = min(backoff * 2, _LAST_BACKOFF_SECONDS)
             continue
         backoff = _FIRST_BACKOFF_SECONDS
         try:
-            await _attend(connection, way_in, house, follower, progress, stop=stop)
+            await _attend(connection, house, follower, progress, stop=stop)
         finally:
             await close(connection)
 
 
-async def _connect(way_in: WayIn) -> Connection:
-    return await connect(
-        way_in.url, name="botledger serve", seed_file=way_in.seed_file, inbox_prefix=inbox_prefix(SERVICE)
-    )
+async def _connect(house: House) -> Connection:
+    way = house.enter()
+    return await connect(way.url, name="botledger serve", seed_file=way.seed_file, inbox_prefix=inbox_prefix(SERVICE))
 
 
 async def _attend(
-    connection: Connection,
-    way_in: WayIn,
-    house: House,
-    follower: Follower,
-    progress: Progress,
-    *,
-    stop: asyncio.Event,
+    connection: Connection, house: House, follower: Follower, progress: Progress, *, stop: asyncio.Event
 ) -> None:
     """Door and answers on one connection, until `stop` or until the broker has closed it for good."""
     responder = Responder(connection, _answerer(house.database), progress)
     left = asyncio.Event()
-    keeper = asyncio.create_task(_keep_house(connection, way_in, house, left))
+    keeper = asyncio.create_task(_keep_house(connection, house, left))
     try:
         await responder.open()
         await run_intake(connection, house.database, stop=stop, on_recorded=follower.wake)
@@ -183,13 +174,13 @@ async def _attend(
         await responder.close()
 
 
-async def _keep_house(connection: Connection, way_in: WayIn, house: House, left: asyncio.Event) -> None:
+async def _keep_house(connection: Connection, house: House, left: asyncio.Event) -> None:
     """Keep our broker alive, and room in the stream."""
     looked_at = 0.0
     while not left.is_set():
         try:
             await asyncio.to_thread(house.look_after_broker)
-            if house.way_in() != way_in:
+            if house.has_moved():
                 await close(connection)  # Our broker had to take another port, or asks for keys now.
                 return
             now = asyncio.get_running_loop().time()

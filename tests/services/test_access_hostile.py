@@ -19,6 +19,8 @@ from tests.services.guarded import A, B, Guarded, Intruder, connected
 _API = "$JS.API."
 NOT_TO_PUBLISH = (
     "ledger.bots.B",
+    "ledger.bots.a",
+    "ledger.bots.A.x",
     "ledger.bots.*",
     "ledger.market.A",
     "ledger.actions.A",
@@ -84,10 +86,11 @@ NOT_FOR_THE_SERVICE = (
     f"{_API}STREAM.UPDATE.{STREAM}",
     f"{_API}STREAM.MSG.DELETE.{STREAM}",
     f"{_API}STREAM.CREATE.OTHER",
-    f"{_API}CONSUMER.DELETE.{STREAM}.{CONSUMER}",
+    f"{_API}CONSUMER.DELETE.{STREAM}.other",
 )
 WHERE_NO_ANSWER_MAY_GO = (
     f"{_API}STREAM.PURGE.{STREAM}",
+    f"{_API}CONSUMER.DELETE.{STREAM}.{CONSUMER}",
     f"$JS.ACK.{STREAM}.{CONSUMER}.1.1.1.1.1",
     "ledger.receipts.bots.B",
     "_INBOX.bots.B.x",
@@ -192,6 +195,36 @@ def test_a_reply_subject_does_not_make_the_broker_speak_for_another(guarded: Gua
     refused = kept(guarded.database)
     assert [(subject, id_, reason) for subject, id_, reason, _ in refused] == [(B, "", "malformed")]
     assert json.loads(refused[0][3])["stream"] == STREAM  # The broker's own acknowledgement, nothing of A's.
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Nats-Rollup": "all"},
+        {"Nats-Rollup": "sub"},
+        {"Nats-Schedule": "@every 1s", "Nats-Schedule-Target": "ledger.bots.B"},
+        {"Nats-Schedule": "@at 2020-01-01T00:00:00Z", "Nats-Schedule-Target": "ledger.bots.B"},
+        {"Nats-TTL": "1s"},
+        {"Nats-Msg-Id": "theirs"},
+        {"Nats-Batch-Id": "b", "Nats-Batch-Sequence": "1", "Nats-Batch-Commit": "1"},
+        {"Nats-Stream-Source": "LEDGER 1 > > ledger.bots.B"},
+    ],
+)
+def test_no_header_touches_what_others_have_published(guarded: Guarded, headers: dict[str, str]) -> None:
+    async def scenario() -> list[str]:
+        async with connected(guarded, SERVICE) as service, connected(guarded, A) as bot, connected(guarded, B) as other:
+            await ensure_stream(service.client)  # type: ignore[arg-type]  # nats-py's client does as well
+            await other.client.jetstream().publish("ledger.bots.B", trade("theirs"))
+            await bot.client.publish("ledger.bots.A", trade("mine"), headers=headers)
+            await bot.client.jetstream().publish("ledger.bots.A", trade("last"))
+            state = await _state(service)
+            found = [await service.client.jetstream().get_msg(STREAM, n + 1) for n in range(state.last_seq)]
+            assert state.messages == state.last_seq
+            return [message.subject or "" for message in found]
+
+    subjects = asyncio.run(scenario())
+    assert (subjects[0], subjects[-1]) == ("ledger.bots.B", "ledger.bots.A")
+    assert subjects.count("ledger.bots.B") == 1
 
 
 def test_an_answer_goes_to_the_inbox_of_the_asker_and_nowhere_else(guarded: Guarded) -> None:
