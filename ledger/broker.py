@@ -172,6 +172,7 @@ def _stream_facts(config: api.StreamConfig) -> dict[str, Any]:
         "max_msgs_per_subject": max(config.max_msgs_per_subject or -1, -1),
         "no_ack": bool(config.no_ack),
         "sealed": bool(config.sealed),
+        "allow_rollup_hdrs": bool(config.allow_rollup_hdrs),  # A bot could remove others' messages by a header.
         "subject_transform": config.subject_transform,
         "mirror": config.mirror,
         "sources": config.sources or None,

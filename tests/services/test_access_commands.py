@@ -2,6 +2,7 @@
 
 import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,13 @@ def test_without_a_directory_it_asks_where_the_users_of_ones_own_broker_are(tmp_
         answer = call("access", "add", "bots.RSIBot", *flag)
         assert answer.code == 2
         assert "give --config DIR" in answer.err
+
+
+def test_of_many_that_are_added_at_once_none_is_lost(tmp_path: Path) -> None:
+    names = [f"bots.B{number}" for number in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: add_users(tmp_path, [name], beside_data=True), names))
+    assert {user.name for user in list_users(tmp_path)} == {SERVICE, *names}
 
 
 def test_a_key_that_was_made_and_not_yet_entered_is_taken(tmp_path: Path) -> None:

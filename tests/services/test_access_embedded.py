@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from ledger import embedded
 from ledger.broker import read_url
 from ledger.broker_process import running_pid
 from ledger.connection import close, connect
@@ -123,6 +126,43 @@ def test_a_broker_left_behind_learns_of_keys_that_were_made_after_it_had_started
         asyncio.run(_connected(found.url, seed_path(access_directory(directory), "bots.RSIBot")))
     finally:
         left.stop()
+
+
+def test_a_key_that_is_made_while_the_broker_starts_is_not_overlooked(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = embedded._wait
+
+    def wait_and_add(home: Path, child: subprocess.Popen[bytes]) -> int | None:
+        port = wait(home, child)
+        add_users(access_directory(directory), ["bots.RSIBot"], beside_data=True)
+        return port
+
+    monkeypatch.setattr(embedded, "_wait", wait_and_add)
+    started = start_broker(directory)
+    try:
+        assert urlsplit(started.url).username is None
+        asyncio.run(_connected(started.url, seed_path(access_directory(directory), "bots.RSIBot")))
+    finally:
+        started.stop()
+
+
+def test_on_another_port_than_the_usual_one_it_takes_up_its_users_too(directory: Path) -> None:
+    directory.mkdir()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        (directory / "nats.url").write_text(f"nats://old@127.0.0.1:{taken.getsockname()[1]}\n")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(embedded, "PORT", taken.getsockname()[1])
+            started = start_broker(directory)
+        try:
+            port = urlsplit(started.url).port
+            assert call("access", "add", "bots.RSIBot", "--data-dir", str(directory)).code == 0
+            assert started.url == f"nats://127.0.0.1:{port}"
+            asyncio.run(_connected(started.url, seed_path(access_directory(directory), "bots.RSIBot")))
+        finally:
+            started.stop()
 
 
 def test_a_broker_that_cannot_take_up_its_users_says_so_and_keeps_the_old_ones(directory: Path) -> None:
