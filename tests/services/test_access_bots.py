@@ -19,6 +19,7 @@ from ledger.keyring import add_users, seed_path
 from ledger.publisher import Actions, Bot, Feed
 from tests.servers import DEADLINE_SECONDS, wait_until
 from tests.services.bots import ids, waiting
+from tests.services.calls import call
 from tests.services.desk import eventually, trade
 from tests.services.guarded import A, B, Guarded, connected
 
@@ -51,6 +52,18 @@ def test_all_that_bot_feed_source_and_service_do_they_may(guarded: Guarded, bot_
             actions.dividend("QQQ", "2026-03-23", per_share="0.71", id="d")
         bot.deposit(1, id="after")
     assert {"r", "b", "d", "after"} <= set(ids(guarded.database))
+
+
+def test_commands_are_told_at_once_what_a_shared_seed_may_not(guarded: Guarded) -> None:
+    with guarded.service():
+        assert call("register", "A", "--nats", guarded.url, LEDGER_NATS_SEED_FILE=str(guarded.keys)).code == 0
+        for seed in (A, SERVICE):
+            began = time.monotonic()
+            of_one = str(seed_path(guarded.keys, seed))
+            refused = call("register", "B", "--nats", guarded.url, LEDGER_NATS_SEED_FILE=of_one)
+            assert (refused.code, refused.out) == (1, "")
+            assert "the broker does not let bots.B do this: permissions violation" in refused.err
+            assert time.monotonic() - began < AT_ONCE_SECONDS
 
 
 def test_the_service_makes_the_stream_anew_with_the_rights_that_it_has(

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from ledger import embedded
+from ledger.addresses import Surroundings
 from ledger.broker import read_url
 from ledger.broker_process import running_pid
 from ledger.connection import close, connect
@@ -100,6 +101,26 @@ def test_commands_speak_with_the_key_of_whom_they_speak_for(directory: Path, ser
         assert refused.code == 1
         assert f"{name} has none" in refused.err
         assert f"`botledger access add {name}`" in refused.err
+
+
+def test_what_is_named_stands_above_the_keys_of_the_directory(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keys = access_directory(directory)
+    add_users(keys, ["bots.A"], beside_data=True)
+    (directory / "nats.url").write_text("nats://127.0.0.1:1\n")
+    assert Surroundings(data_dir=directory).broker("bots.A").seed_file == seed_path(keys, "bots.A")
+    named = Surroundings(nats_url="nats://127.0.0.1:1", data_dir=directory)  # Another ledger's broker, for all we know.
+    assert named.broker("bots.A").seed_file is None
+    monkeypatch.setenv("LEDGER_NATS_SEED_FILE", str(seed_path(keys, "service")))
+    assert Surroundings(data_dir=directory).broker("bots.A").seed_file == seed_path(keys, "service")
+    monkeypatch.setenv("LEDGER_NATS_SEED_FILE", str(keys))
+    assert named.broker("bots.A").seed_file == seed_path(keys, "bots.A")
+    with pytest.raises(SetupError, match=r"bots\.B has none in"):
+        named.broker("bots.B")
+    monkeypatch.setenv("LEDGER_NATS_SEED_FILE", str(tmp_path / "missing"))
+    with pytest.raises(SetupError, match="missing, which cannot be read"):
+        named.broker("bots.A")
 
 
 def test_a_service_that_starts_with_keys_knows_no_token(directory: Path) -> None:
