@@ -86,6 +86,11 @@ async def ensure_stream(connection: Connection) -> None:
     except APIError as error:
         raise SetupError(f"the broker refuses the stream {STREAM}: {error.description}") from error
     except (errors.Error, OSError, TimeoutError) as error:
+        denied = str(connection.last_error or "")
+        if "permissions violation" in denied:  # The broker tells that aside, and leaves the question unanswered.
+            raise SetupError(
+                f"the broker does not let the service do its work: {denied}; give it its own user"
+            ) from error
         raise Unreachable(f"the broker does not answer: {str(error) or type(error).__name__}") from error
 
 

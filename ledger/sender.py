@@ -54,6 +54,7 @@ class Sender:
         self._problem = "no connection yet"
         self._denied: SetupError | None = None
         self._denied_answers: SetupError | None = None
+        self._told = ""
         self._position = 0
         self._changed = threading.Condition()
         self._stopping = False
@@ -221,7 +222,7 @@ class Sender:
             return
         self._window.settled(receipt.id for receipt in receipts)
         with self._changed:
-            self._denied = None
+            self._denied, self._told = None, ""
             self._position = max(self._position, *(receipt.position or 0 for receipt in receipts), 0)
             self._changed.notify_all()
         self._awake.set()
@@ -276,6 +277,9 @@ class Sender:
             _log.error("sender failed, going on", subject=self._outbox.subject, error=self._problem)
         if denied is None:
             return
+        if str(denied) != self._told:
+            self._told = str(denied)
+            _log.error("the broker refuses, facts stay in the outbox", subject=self._outbox.subject, error=self._told)
         if concerns_answers(self._outbox.subject, text):
             self._denied_answers = denied
             return

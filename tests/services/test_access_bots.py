@@ -17,6 +17,8 @@ from ledger.connection import close, connect
 from ledger.errors import SetupError
 from ledger.keyring import add_users, seed_path
 from ledger.publisher import Actions, Bot, Feed
+from ledger.service import running_service
+from ledger.settings import Settings
 from tests.servers import DEADLINE_SECONDS, wait_until
 from tests.services.bots import ids, waiting
 from tests.services.calls import call
@@ -64,6 +66,12 @@ def test_commands_are_told_at_once_what_a_shared_seed_may_not(guarded: Guarded) 
             assert (refused.code, refused.out) == (1, "")
             assert "the broker does not let bots.B do this: permissions violation" in refused.err
             assert time.monotonic() - began < AT_ONCE_SECONDS
+
+
+def test_a_service_with_a_bots_seed_says_what_it_lacks(guarded: Guarded) -> None:
+    settings = Settings(guarded.database, None, guarded.url, nats_seed_file=seed_path(guarded.keys, A))
+    with pytest.raises(SetupError, match=r"does not let the service do its work.*js\.api"), running_service(settings):
+        pass
 
 
 def test_the_service_makes_the_stream_anew_with_the_rights_that_it_has(
