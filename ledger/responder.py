@@ -22,6 +22,7 @@ from nats import errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from ledger.access import is_inbox_of
 from ledger.broker import QUERIES_PREFIX
 from ledger.connection import Connection
 from ledger.errors import Refused, UnknownName
@@ -106,6 +107,10 @@ class Responder:
 
     async def _take(self, message: Msg) -> None:
         if not message.reply:
+            return
+        # The answer goes out with the service's own rights, so it may go nowhere but to whom it is for.
+        if not is_inbox_of(message.subject.removeprefix(QUERIES_PREFIX), message.reply):
+            _log.warning("question not answered, its reply subject is no inbox of the asker", subject=message.subject)
             return
         if len(self._running) >= _AT_ONCE:
             await self._reply(message, _failure("the ledger is busy: ask again", "timeout"))

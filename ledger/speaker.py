@@ -67,7 +67,7 @@ class Speaker:
         self.subject = subject
         self.outbox = Outbox(surroundings.outbox_directory(), subject)
         self.timeout_seconds = timeout_seconds
-        self._sender = Sender(self.outbox, surroundings.broker)
+        self._sender = Sender(self.outbox, lambda: surroundings.broker(subject))
         self._require_receipts = require_receipts
         self._clock = clock or _now
         self._excuses = excuses

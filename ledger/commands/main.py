@@ -45,6 +45,7 @@ COMMANDS = {
     "verify": ("verify:verify", "Prove that the log is what was written."),
     "rejected": ("rejected:rejected", "What was refused, and why; try one again."),
     "parked": ("rejected:parked", "Messages that wait for a newer release."),
+    "access": ("access:access", "Who may write what: a key for each name."),
     "db": ("db:db", "Make, upgrade or check the database of the log."),
     "completion": ("completion:completion", "The completion script for a shell."),
 }

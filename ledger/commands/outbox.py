@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -99,7 +99,7 @@ def flush(surroundings: Surroundings, directory: Path, *, subjects: Sequence[str
         if not outbox_state(directory, subject).waiting:
             continue
         box = Outbox(directory, subject)
-        sender = Sender(box, surroundings.broker)
+        sender = Sender(box, partial(surroundings.broker, subject))
         try:
             sender.start()
             through = box.last_sequence()
