@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from nats import errors
 from nats.aio.msg import Msg
 
-from ledger.broker import CONSUMER, STREAM, ensure_stream
+from ledger.broker import CONSUMER, STREAM
 from ledger.bundles import BUNDLE_FACTS, count_lines, is_bundle
 from ledger.connection import Connection
 from ledger.errors import LedgerError, Unreachable
+from ledger.stream_seen import Delivered, Seen
 from ledger.waiting import wait_for
 
 BATCH_FACTS = 1_000
@@ -29,6 +31,8 @@ _SETTLE_SECONDS = 0.25
 _DRAIN_SECONDS = 1.0
 _LAST_BACKOFF_SECONDS = 5.0
 _ACKS = "$JS.ACK."
+_SHORT_ACK = 9  # How many parts the older form has; the newer one begins with domain and account.
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MORE = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{CONSUMER}"
 _NAK = b"-NAK"
 _ORDINARY = ("404", "408")  # Nothing waits, or the time is up.
@@ -39,10 +43,24 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Messages of one life of the connection, about `BATCH_FACTS` facts of them; `reconnects` says of which life."""
+    """Messages of one life of the connection, about `BATCH_FACTS` facts of them; `reconnects` says of which life.
+
+    `stream` is the stream that they are known to be of, if it was looked at in that life.
+    """
 
     messages: tuple[Msg, ...]
     reconnects: int
+    stream: str | None = None
+
+    @property
+    def delivered(self) -> Delivered | None:
+        """Their sequence numbers in that stream; without those that are older than it."""
+        if self.stream is None:
+            return None
+        made = datetime.fromisoformat(self.stream)
+        since = (made - _EPOCH) // timedelta(microseconds=1) * 1_000
+        places = (_place(message.reply) for message in self.messages)
+        return Delivered(self.stream, tuple(sequence for sequence, at in places if at >= since))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +78,12 @@ class Inbox:
     batches: what waits here for long is delivered again.
     """
 
-    def __init__(self, connection: Connection, stop: asyncio.Event) -> None:
+    def __init__(self, connection: Connection, stop: asyncio.Event, ensure: Callable[[], Awaitable[Seen]]) -> None:
         self._connection = connection
         self._stop = stop
+        self._ensure = ensure
+        self._stream: str | None = None
+        self._looked_at = -1
         self._waiting: deque[_Waiting] = deque()
         self._usual_facts = float(BUNDLE_FACTS)
         self.facts_waiting = 0
@@ -82,6 +103,7 @@ class Inbox:
         self._subscription = await self._connection.subscribe(f"{self._prefix}.*", cb=self._receive)
         self._watch = asyncio.create_task(self._stop.wait())
         self._watch.add_done_callback(lambda _: self._changed.set())
+        await self._look()
 
     async def close(self) -> None:
         """Stop listening, and let the broker deliver what was not taken to somebody else at once."""
@@ -138,7 +160,7 @@ class Inbox:
             self.facts_waiting -= waiting.facts
             self.bytes_waiting -= len(waiting.message.data)
             self._waiting.popleft()
-        return Batch(tuple(messages), reconnects)
+        return Batch(tuple(messages), reconnects, self._stream if reconnects == self._looked_at else None)
 
     async def _wait(self) -> None:
         """Until something has come, or it is time to look whether the connection is another one by now."""
@@ -152,6 +174,8 @@ class Inbox:
         if not self._connection.is_connected:
             return
         self._forget_lost_pulls()
+        if self._reconnects != self._looked_at and not self._broken:
+            await self._look()
         if self._broken:
             await self._repair()
         on_its_way = self._asked * self._usual_facts + self.facts_waiting
@@ -206,6 +230,18 @@ class Inbox:
             _log.warning("the broker ended a pull", status=status, description=description)
             self._broken = True
 
+    async def _look(self) -> None:
+        """See, in each life of the connection, that all that the log lacks is on its way."""
+        reconnects = self._connection.reconnects
+        try:
+            seen = await self._ensure()
+        except LedgerError as error:
+            _log.error("stream not as it has to be, trying again", error=str(error), retry_seconds=self._backoff)
+            self._broken = True
+        else:
+            self._stream, self._looked_at = seen.stream or None, reconnects
+            self._broken = False
+
     async def _repair(self) -> None:
         """Stream or consumer may be gone: make them again, and wait longer each time that it has to be done.
 
@@ -215,12 +251,15 @@ class Inbox:
         await wait_for(self._stop, seconds=_SETTLE_SECONDS)
         if self._stop.is_set():
             return
-        try:
-            await ensure_stream(self._connection)
-        except LedgerError as error:
-            _log.error("stream not made, trying again", error=str(error), retry_seconds=self._backoff)
-        else:
-            self._broken = False
+        await self._look()
+        if not self._broken:
             self._asked = 0
         await wait_for(self._stop, seconds=self._backoff)
         self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)
+
+
+def _place(reply: str) -> tuple[int, int]:
+    """Sequence number in the stream, and time in nanoseconds, as the broker's subject for the acknowledgement says."""
+    parts = reply.split(".")
+    start = 5 if len(parts) == _SHORT_ACK else 7
+    return int(parts[start]), int(parts[start + 2])
