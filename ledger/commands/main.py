@@ -44,6 +44,10 @@ COMMANDS = {
     "verify": ("verify:verify", "Prove that the log is what was written."),
     "rejected": ("rejected:rejected", "What was refused, and why; try one again."),
     "parked": ("rejected:parked", "Messages that wait for a newer release."),
+    "backup": ("backup:backup", "Copy log and outboxes, while everything runs."),
+    "restore": ("backup:restore", "Put such a copy in the place of the log."),
+    "doctor": ("doctor:doctor", "Look at everything, with a remedy for each finding."),
+    "service": ("unit:service", "Have systemd run `serve`: write the unit."),
     "db": ("db:db", "Make, upgrade or check the database of the log."),
     "completion": ("completion:completion", "The completion script for a shell."),
 }
