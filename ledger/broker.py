@@ -77,10 +77,7 @@ async def ensure_stream(connection: Connection) -> None:
 
     Raises: SetupError saying what differs and what to do, Unreachable where the broker does not answer.
     """
-    if connection.max_payload < PAYLOAD_BYTES:
-        raise SetupError(
-            f"the broker takes messages of at most {connection.max_payload} bytes: set its max_payload to 1MB or more"
-        )
+    check_payload(connection)
     context = connection.jetstream()
     try:
         await _retried(context)
@@ -90,6 +87,24 @@ async def ensure_stream(connection: Connection) -> None:
         raise SetupError(f"the broker refuses the stream {STREAM}: {error.description}") from error
     except (errors.Error, OSError, TimeoutError) as error:
         raise Unreachable(f"the broker does not answer: {str(error) or type(error).__name__}") from error
+
+
+def check_payload(connection: Connection) -> None:
+    """Raises: SetupError where the broker takes only messages that are too small."""
+    if connection.max_payload < PAYLOAD_BYTES:
+        raise SetupError(
+            f"the broker takes messages of at most {connection.max_payload} bytes: set its max_payload to 1MB or more"
+        )
+
+
+def check_stream(config: api.StreamConfig) -> None:
+    """Raises: SetupError where the stream could lose or change messages, saying what differs."""
+    _compare(f"stream {STREAM}", _stream_facts(config), _stream_facts(_stream_config()))
+
+
+def check_consumer(config: api.ConsumerConfig) -> None:
+    """Raises: SetupError where the consumer could leave messages out, saying what differs."""
+    _compare(f"consumer {CONSUMER}", _consumer_facts(config), _consumer_facts(_consumer_config()))
 
 
 async def make_consumer_again(context: JetStreamContext, *, start: int) -> None:
@@ -145,12 +160,12 @@ async def _ensure(context: JetStreamContext) -> None:
     except NotFoundError:
         stream = await context.add_stream(_stream_config())
         _log.info("stream made", stream=STREAM)
-    _compare(f"stream {STREAM}", _stream_facts(stream.config), _stream_facts(_stream_config()))
+    check_stream(stream.config)
     try:
         consumer = await context.consumer_info(STREAM, CONSUMER)
     except NotFoundError:
         consumer = await context.add_consumer(STREAM, _consumer_config())
-    _compare(f"consumer {CONSUMER}", _consumer_facts(consumer.config), _consumer_facts(_consumer_config()))
+    check_consumer(consumer.config)
 
 
 def _stream_config() -> api.StreamConfig:
