@@ -24,11 +24,6 @@ STREAM_AS_IT_HAS_TO_BE: dict[str, Any] = {
     "deny_delete": True,
     "max_bytes": 10**9,
 }
-    "subjects": list(SUBJECTS),
-    "discard": "new",
-    "deny_delete": True,
-    "max_bytes": 10**9,
-}
 
 
 def found(broker: NatsServer, database: Database) -> list[dict[str, Any]]:
