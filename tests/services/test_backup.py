@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
@@ -67,6 +68,25 @@ def test_an_older_backup_put_back_loses_nothing_that_had_a_receipt(
         assert _books(sqlite_database) == undisturbed
     assert call("verify", "--books", "--data-dir", directory).code == 0
     assert call("rebuild", "--check", "--data-dir", directory).code == 0
+
+
+def test_what_a_killed_service_had_not_moved_into_its_file_does_not_spoil_the_restored_one(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    record(sqlite_database, fact(1))
+    assert call("backup", str(tmp_path / "copy"), "--data-dir", str(sqlite_database.directory)).code == 0
+    record(sqlite_database, *(fact(number) for number in range(2, 50)))
+    killed = Database(directory=tmp_path / "killed")
+    shutil.copytree(Path(str(sqlite_database.directory)), Path(str(killed.directory)))  # With its write-ahead log.
+    assert killed.log_file.with_name("ledger.sqlite-wal").stat().st_size > 0
+    restored = call("restore", str(tmp_path / "copy"), "--replace", "--data-dir", str(killed.directory))
+    assert restored.code == 0
+    assert len(recorded(killed)) == 1
+    assert call("verify", "--data-dir", str(killed.directory)).code == 0
+    dispose(killed)
+    aside = Database(directory=Path(restored.err.rpartition("is in ")[2].partition(";")[0]))
+    assert len(recorded(aside)) == 49, "the old one is whole, where it was moved to"
+    dispose(aside)
 
 
 def test_a_backup_has_the_outboxes_and_brings_back_those_that_are_gone(

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nats.js.api import ConsumerInfo
-from sqlalchemy import Update, update
+from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from ledger.broker import CONSUMER, STREAM, ensure_stream
@@ -91,22 +91,23 @@ def test_messages_taken_out_of_the_middle_do_not_make_it_ask_for_ever(
     asyncio.run(scenario())
 
 
-def test_a_database_put_back_under_a_running_service_is_noticed_by_the_next_look(
+def test_a_database_put_back_under_a_running_service_is_noticed_by_its_next_look(
     broker: NatsServer, sqlite_database: Database
 ) -> None:
     async def scenario() -> None:
         async with desk(broker.url) as bot:
-            await _record(bot, broker, sqlite_database, "before", 5)
-            with older_copy(sqlite_database) as older:
-                await _record(bot, broker, sqlite_database, "after", 5)
-                async with door(broker.url, older):
-                    await eventually(lambda: len(recorded(older)) == 10, what="filled at the start")
-                with get_log_session(older, writes=True) as session:  # As if five facts had gone with a restored file.
-                    session.execute(_set_through(5))
-                await _on(broker, lambda connection: compare_delivery(connection, older))
-                async with door(broker.url, older):
-                    await eventually(lambda: _seen(older).through == 10, what="looked at again")
-                assert len(recorded(older)) == 10
+            await _record(bot, broker, sqlite_database, "fact", 10)
+            async with door(broker.url, sqlite_database):
+                await _publish(bot, "more", 2)
+                await eventually(lambda: _seen(sqlite_database).through == 12, what="recorded")
+                with get_log_session(sqlite_database, writes=True) as session:  # As a restored file would say.
+                    session.execute(update(stream_seen).values(through=5))
+                bot.receipts.clear()
+                await _on(broker, lambda connection: compare_delivery(connection, sqlite_database))
+                answers = await bot.answers(7)
+                assert {receipt.status for receipt in answers} == {"duplicate"}
+                await eventually(lambda: _seen(sqlite_database).through == 12, what="noted again")
+        assert len(recorded(sqlite_database)) == 12
 
     asyncio.run(scenario())
 
@@ -208,10 +209,6 @@ async def _on(broker: NatsServer, look: Callable[[Connection], Awaitable[Seen]])
 def _seen(database: Database) -> Seen:
     with get_log_session(database) as session:
         return read_seen(session)
-
-
-def _set_through(number: int) -> Update:
-    return update(stream_seen).values(through=number)
 
 
 def _told(logs: list[Any], words: str) -> list[dict[str, Any]]:
