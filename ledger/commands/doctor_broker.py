@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from nats import errors
@@ -90,9 +91,9 @@ async def _stream(connection: Connection, settings: Settings, *, asks_log: bool)
             problem(f"the stream cannot be asked for: {error}", "let this user use JetStream's API, as the service may")
         ]
     found = []
-    for check, config in ((check_stream, stream.config), (check_consumer, consumer.config)):
+    for check in (partial(check_stream, stream.config), partial(check_consumer, consumer.config)):
         try:
-            check(config)  # type: ignore[operator]  # each takes its own kind
+            check()
         except SetupError as error:
             found.append(problem(str(error), "do what this says; nothing is lost by it that has no receipt"))
     if not found:

@@ -27,7 +27,7 @@ Spoil = Callable[[Database], object]
 
 def findings(database: Database, **environment: str) -> list[dict[str, Any]]:
     """What the doctor says of a database without a broker."""
-    answer = call("doctor", "--json", *where(database), **environment)
+    answer = call("doctor", "--json", *where(database), stdin=b"", **environment)
     assert answer.code == any(row["level"] == "problem" for row in answer.rows)
     assert answer.err == ""
     return answer.rows

@@ -25,7 +25,7 @@ def parsed(text: str) -> configparser.ConfigParser:
 
 def installed(home: Path, *flags: str, **environment: str) -> Answer:
     """A call for this user's own systemd, below a home of its own."""
-    return call("service", "install", "--user", *flags, XDG_CONFIG_HOME=str(home), **environment)
+    return call("service", "install", "--user", *flags, stdin=b"", XDG_CONFIG_HOME=str(home), **environment)
 
 
 def test_the_unit_is_shown_with_absolute_paths_and_hardened(tmp_path: Path) -> None:

@@ -194,7 +194,8 @@ async def _record(bot: Desk, broker: NatsServer, database: Database, name: str, 
 
 
 async def _consumer(connection: Connection) -> ConsumerInfo:
-    return await connection.jetstream().consumer_info(STREAM, CONSUMER)
+    found: ConsumerInfo = await connection.jetstream().consumer_info(STREAM, CONSUMER)
+    return found
 
 
 async def _on(broker: NatsServer, look: Callable[[Connection], Awaitable[Seen]]) -> Seen:
