@@ -7,7 +7,6 @@ import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import structlog
 from nats import errors
@@ -32,7 +31,6 @@ _DRAIN_SECONDS = 1.0
 _LAST_BACKOFF_SECONDS = 5.0
 _ACKS = "$JS.ACK."
 _SHORT_ACK = 9  # How many parts the older form has; the newer one begins with domain and account.
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MORE = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{CONSUMER}"
 _NAK = b"-NAK"
 _ORDINARY = ("404", "408")  # Nothing waits, or the time is up.
@@ -45,7 +43,7 @@ _log = structlog.get_logger(__name__)
 class Batch:
     """Messages of one life of the connection, about `BATCH_FACTS` facts of them; `reconnects` says of which life.
 
-    `stream` is the stream that they are known to be of, if it was looked at in that life.
+    `stream` is the stream that they are known to be of, if it had been looked at in that life.
     """
 
     messages: tuple[Msg, ...]
@@ -54,13 +52,10 @@ class Batch:
 
     @property
     def delivered(self) -> Delivered | None:
-        """Their sequence numbers in that stream; without those that are older than it."""
+        """Their sequence numbers in that stream."""
         if self.stream is None:
             return None
-        made = datetime.fromisoformat(self.stream)
-        since = (made - _EPOCH) // timedelta(microseconds=1) * 1_000
-        places = (_place(message.reply) for message in self.messages)
-        return Delivered(self.stream, tuple(sequence for sequence, at in places if at >= since))
+        return Delivered(self.stream, tuple(_sequence(message.reply) for message in self.messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +63,7 @@ class _Waiting:
     message: Msg
     facts: int
     reconnects: int
+    stream: str | None
 
 
 class Inbox:
@@ -149,18 +145,19 @@ class Inbox:
     def _next_batch(self) -> Batch:
         messages: list[Msg] = []
         size = facts = 0
-        reconnects = self._waiting[0].reconnects
+        reconnects, stream = self._waiting[0].reconnects, self._waiting[0].stream
         while self._waiting:
             waiting = self._waiting[0]
             size += len(waiting.message.data)
             facts += waiting.facts
-            if messages and (size > BATCH_BYTES or facts > BATCH_FACTS or waiting.reconnects != reconnects):
+            is_apart = (waiting.reconnects, waiting.stream) != (reconnects, stream)
+            if messages and (size > BATCH_BYTES or facts > BATCH_FACTS or is_apart):
                 break
             messages.append(waiting.message)
             self.facts_waiting -= waiting.facts
             self.bytes_waiting -= len(waiting.message.data)
             self._waiting.popleft()
-        return Batch(tuple(messages), reconnects, self._stream if reconnects == self._looked_at else None)
+        return Batch(tuple(messages), reconnects, stream)
 
     async def _wait(self) -> None:
         """Until something has come, or it is time to look whether the connection is another one by now."""
@@ -207,7 +204,10 @@ class Inbox:
         if message.reply.startswith(_ACKS):
             self._asked = max(0, self._asked - 1)
             facts = count_lines(message.data) if is_bundle(message.headers) else 1
-            self._waiting.append(_Waiting(message, facts, self._connection.reconnects))
+            reconnects = self._connection.reconnects
+            # A look comes before the first pull of each life, and before those from a stream made anew.
+            stream = self._stream if reconnects == self._looked_at else None
+            self._waiting.append(_Waiting(message, facts, reconnects, stream))
             self.facts_waiting += facts
             self.bytes_waiting += len(message.data)
             self._usual_facts += (facts - self._usual_facts) / _REMEMBERED_MESSAGES
@@ -258,8 +258,7 @@ class Inbox:
         self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)
 
 
-def _place(reply: str) -> tuple[int, int]:
-    """Sequence number in the stream, and time in nanoseconds, as the broker's subject for the acknowledgement says."""
+def _sequence(reply: str) -> int:
+    """The number in the stream, as the broker's subject for the acknowledgement says it."""
     parts = reply.split(".")
-    start = 5 if len(parts) == _SHORT_ACK else 7
-    return int(parts[start]), int(parts[start + 2])
+    return int(parts[5 if len(parts) == _SHORT_ACK else 7])

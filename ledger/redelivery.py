@@ -12,7 +12,7 @@ import structlog
 from nats import errors
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ledger.broker import CONSUMER, STREAM, ensure_stream, make_consumer_again
 from ledger.connection import Connection
@@ -64,6 +64,8 @@ async def compare_delivery(connection: Connection, database: Database) -> Seen:
         raise Unreachable(f"the broker does not answer: {str(error) or type(error).__name__}") from error
     except DBAPIError as error:
         raise unreachable(database, error) from error
+    except SQLAlchemyError as error:
+        raise Unreachable(f"the database ({database}) cannot be asked: {type(error).__name__}") from error
     raise Unreachable("other services keep changing what the log has of the stream: trying again")
 
 

@@ -17,6 +17,11 @@ from ledger.schema import stream_seen
 
 Span = tuple[int, int]
 SPANS_LIMIT = 1_000
+_RESET = "UPDATE stream_seen SET stream = '', through = 0, beyond = '', and all of the stream is delivered again"
+_MARK_NEXT = """
+UPDATE {schema}stream_seen SET through = {value}
+WHERE stream = {value} AND through >= {value} AND through <= {value} AND beyond = ''
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +108,11 @@ def mark(session: Session, delivered: Delivered) -> None:
 
 
 def _mark_next(session: Session, stream: str, first: int, last: int) -> bool:
-    """Mark what follows on what is decided already: nearly always so, and one statement."""
-    table = stream_seen.c
-    follows = (table.stream == stream, table.through >= first - 1, table.through <= last, table.beyond == "")
-    found = session.execute(update(stream_seen).where(*follows).values(through=last))
-    return bool(found.rowcount)  # type: ignore[attr-defined]  # a cursor's result, for an update
+    """Mark what follows on what is decided already: nearly always so, and one statement, in each append."""
+    connection = session.connection()
+    on_sqlite = connection.dialect.name == "sqlite"
+    statement = _MARK_NEXT.format(schema="" if on_sqlite else "ledger.", value="?" if on_sqlite else "%s")
+    return connection.exec_driver_sql(statement, (last, stream, first - 1, last)).rowcount == 1
 
 
 def _spans(sequences: Sequence[int]) -> list[Span]:
@@ -122,7 +127,10 @@ def _spans(sequences: Sequence[int]) -> list[Span]:
 
 def _spans_of(text: str) -> tuple[Span, ...]:
     pairs = (part.partition("-") for part in text.split(",") if part)
-    return tuple((int(first), int(last)) for first, _, last in pairs)
+    try:
+        return tuple((int(first), int(last)) for first, _, last in pairs)
+    except ValueError as error:
+        raise SetupError(f"ledger.stream_seen was written by somebody else: {_RESET}") from error
 
 
 def _text_of(spans: Sequence[Span]) -> str:

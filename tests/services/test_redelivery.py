@@ -99,6 +99,7 @@ def test_a_database_put_back_under_a_running_service_is_noticed_by_its_next_look
             await _record(bot, broker, sqlite_database, "fact", 10)
             async with door(broker.url, sqlite_database):
                 await _publish(bot, "more", 2)
+                await bot.answers(12)
                 await eventually(lambda: _seen(sqlite_database).through == 12, what="recorded")
                 with get_log_session(sqlite_database, writes=True) as session:  # As a restored file would say.
                     session.execute(update(stream_seen).values(through=5))
@@ -173,6 +174,23 @@ def test_two_services_on_one_stream_note_together_what_they_have_recorded(
             await eventually(lambda: len(recorded(postgres_database)) == 300, what="recorded")
             await eventually(lambda: _seen(postgres_database).through == 300, what="noted without a gap")
             assert _seen(postgres_database).beyond == ()
+
+    asyncio.run(scenario())
+
+
+def test_two_services_that_notice_an_older_database_together_fill_it_once(
+    broker: NatsServer, postgres_database: Database
+) -> None:
+    async def scenario() -> None:
+        async with desk(broker.url) as bot:
+            await _record(bot, broker, postgres_database, "before", 50)
+            with older_copy(postgres_database) as older:
+                await _record(bot, broker, postgres_database, "after", 150)
+                async with door(broker.url, older), door(broker.url, older):
+                    await eventually(lambda: len(recorded(older)) == 200, what="the hole is filled")
+                    await _on(broker, lambda connection: compare_delivery(connection, older))
+                    await eventually(lambda: _seen(older) == Seen(_seen(older).stream, 200), what="noted without a gap")
+                assert len(recorded(older)) == 200
 
     asyncio.run(scenario())
 
