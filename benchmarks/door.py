@@ -23,6 +23,7 @@ from ledger.inbox import Inbox
 from ledger.intake import run_intake
 from ledger.service import Service, serve
 from ledger.settings import Database, Settings
+from ledger.stream_seen import Seen
 
 ROLES = THROW, RECORD, SERVE = ("throw", "record", "serve")
 
@@ -56,7 +57,7 @@ async def _at_the_broker(url: str, database: Database | None) -> None:
 
 async def _throw_away(connection: Connection, stop: asyncio.Event) -> None:
     """The door's own loop without what it is there for."""
-    inbox = Inbox(connection, stop)
+    inbox = Inbox(connection, stop, _unseen)
     await inbox.open()
     taken = 0
     try:
@@ -67,6 +68,10 @@ async def _throw_away(connection: Connection, stop: asyncio.Event) -> None:
             _say(str(taken))
     finally:
         await inbox.close()
+
+
+async def _unseen() -> Seen:
+    return Seen("", 0)
 
 
 def _ready(service: Service) -> None:

@@ -7,13 +7,14 @@ Into the stream go `ledger.bots.<bot>`, `ledger.market.<feed>`, `ledger.actions.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import structlog
 from nats import errors
 from nats.js import JetStreamContext, api
-from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
+from nats.js.errors import APIError, BadRequestError, NotFoundError, ServerError, ServiceUnavailableError
 
 from ledger.connection import Connection
 from ledger.errors import SetupError, Unreachable
@@ -35,6 +36,8 @@ _FULL = 0.8
 _START_SECONDS = 2.0
 _RETRY_SECONDS = 0.1
 _DUPLICATE_WINDOW_SECONDS = 0.1  # The shortest there is: identities are the ledger's business, not the broker's.
+_STARTS: dict[object, object] = {"by_start_sequence": "all"}
+"""How a consumer was told to begin; where it began behind what the log has, `ledger.redelivery` notices."""
 _log = structlog.get_logger(__name__)
 
 
@@ -74,10 +77,7 @@ async def ensure_stream(connection: Connection) -> None:
 
     Raises: SetupError saying what differs and what to do, Unreachable where the broker does not answer.
     """
-    if connection.max_payload < PAYLOAD_BYTES:
-        raise SetupError(
-            f"the broker takes messages of at most {connection.max_payload} bytes: set its max_payload to 1MB or more"
-        )
+    check_payload(connection)
     context = connection.jetstream()
     try:
         await _retried(context)
@@ -94,8 +94,40 @@ async def ensure_stream(connection: Connection) -> None:
         raise Unreachable(f"the broker does not answer: {str(error) or type(error).__name__}") from error
 
 
-async def make_room(connection: Connection) -> int:
-    """Purge what has been recorded where the stream is nearly full; how many messages went."""
+def check_payload(connection: Connection) -> None:
+    """Raises: SetupError where the broker takes only messages that are too small."""
+    if connection.max_payload < PAYLOAD_BYTES:
+        raise SetupError(
+            f"the broker takes messages of at most {connection.max_payload} bytes: set its max_payload to 1MB or more"
+        )
+
+
+def check_stream(config: api.StreamConfig) -> None:
+    """Raises: SetupError where the stream could lose or change messages, saying what differs."""
+    _compare(f"stream {STREAM}", _stream_facts(config), _stream_facts(_stream_config()))
+
+
+def check_consumer(config: api.ConsumerConfig) -> None:
+    """Raises: SetupError where the consumer could leave messages out, saying what differs."""
+    _compare(f"consumer {CONSUMER}", _consumer_facts(config), _consumer_facts(_consumer_config()))
+
+
+async def make_consumer_again(context: JetStreamContext, *, start: int) -> None:
+    """Have everything from this sequence number on delivered again, whatever was acknowledged."""
+    config = _consumer_config()
+    config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
+    config.opt_start_seq = start
+    with suppress(NotFoundError):
+        await context.delete_consumer(STREAM, CONSUMER)
+    with suppress(BadRequestError, ServerError):  # Another service was quicker: what it lacks is seen at the next look.
+        await context.add_consumer(STREAM, config)
+
+
+async def make_room(connection: Connection, *, through: int | None = None) -> int:
+    """Purge what has been recorded where the stream is nearly full; how many messages went.
+
+    `through`: the last message that the log is known to have, where it has been asked.
+    """
     context = connection.jetstream()
     stream = await context.stream_info(STREAM)
     limit = stream.config.max_bytes or 0
@@ -103,6 +135,7 @@ async def make_room(connection: Connection) -> int:
         return 0
     consumer = await context.consumer_info(STREAM, CONSUMER)
     recorded = consumer.ack_floor.stream_seq if consumer.ack_floor is not None else 0
+    recorded = recorded if through is None else min(recorded, through)
     before = stream.state.messages
     if recorded < stream.state.first_seq:
         _log.error("stream nearly full of messages that are not recorded", messages=before, bytes=stream.state.bytes)
@@ -132,12 +165,12 @@ async def _ensure(context: JetStreamContext) -> None:
     except NotFoundError:
         stream = await context.add_stream(_stream_config())
         _log.info("stream made", stream=STREAM)
-    _compare(f"stream {STREAM}", _stream_facts(stream.config), _stream_facts(_stream_config()))
+    check_stream(stream.config)
     try:
         consumer = await context.consumer_info(STREAM, CONSUMER)
     except NotFoundError:
         consumer = await context.add_consumer(STREAM, _consumer_config())
-    _compare(f"consumer {CONSUMER}", _consumer_facts(consumer.config), _consumer_facts(_consumer_config()))
+    check_consumer(consumer.config)
 
 
 def _stream_config() -> api.StreamConfig:
@@ -187,7 +220,7 @@ def _stream_facts(config: api.StreamConfig) -> dict[str, Any]:
 def _consumer_facts(config: api.ConsumerConfig) -> dict[str, Any]:
     return {
         "ack_policy": _word(config.ack_policy),
-        "deliver_policy": _word(config.deliver_policy),
+        "deliver_policy": _STARTS.get(_word(config.deliver_policy), _word(config.deliver_policy)),
         "max_deliver": config.max_deliver,
         "max_ack_pending is bounded": (config.max_ack_pending or 0) > 0,
         "deliver_subject": config.deliver_subject or None,

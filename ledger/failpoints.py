@@ -27,6 +27,7 @@ PLACES = {
         "append.inserted",
         "append.moved",
         "append.done",
+        "append.marked",
         "append.committed",
         "receipts.begun",
         "receipts.sent",

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
 from nats import errors
 from nats.aio.msg import Msg
 
-from ledger.broker import CONSUMER, STREAM, ensure_stream
+from ledger.broker import CONSUMER, STREAM
 from ledger.bundles import BUNDLE_FACTS, count_lines, is_bundle
 from ledger.connection import Connection
 from ledger.errors import LedgerError, Unreachable
+from ledger.stream_seen import Delivered, Seen
 from ledger.waiting import wait_for
 
 BATCH_FACTS = 1_000
@@ -29,6 +30,7 @@ _SETTLE_SECONDS = 0.25
 _DRAIN_SECONDS = 1.0
 _LAST_BACKOFF_SECONDS = 5.0
 _ACKS = "$JS.ACK."
+_SHORT_ACK = 9  # How many parts the older form has; the newer one begins with domain and account.
 _MORE = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{CONSUMER}"
 _NAK = b"-NAK"
 _ORDINARY = ("404", "408")  # Nothing waits, or the time is up.
@@ -39,10 +41,21 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Messages of one life of the connection, about `BATCH_FACTS` facts of them; `reconnects` says of which life."""
+    """Messages of one life of the connection, about `BATCH_FACTS` facts of them; `reconnects` says of which life.
+
+    `stream` is the stream that they are known to be of, if it had been looked at in that life.
+    """
 
     messages: tuple[Msg, ...]
     reconnects: int
+    stream: str | None = None
+
+    @property
+    def delivered(self) -> Delivered | None:
+        """Their sequence numbers in that stream."""
+        if self.stream is None:
+            return None
+        return Delivered(self.stream, tuple(_sequence(message.reply) for message in self.messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,7 @@ class _Waiting:
     message: Msg
     facts: int
     reconnects: int
+    stream: str | None
 
 
 class Inbox:
@@ -60,9 +74,12 @@ class Inbox:
     batches: what waits here for long is delivered again.
     """
 
-    def __init__(self, connection: Connection, stop: asyncio.Event) -> None:
+    def __init__(self, connection: Connection, stop: asyncio.Event, ensure: Callable[[], Awaitable[Seen]]) -> None:
         self._connection = connection
         self._stop = stop
+        self._ensure = ensure
+        self._stream: str | None = None
+        self._looked_at = -1
         self._waiting: deque[_Waiting] = deque()
         self._usual_facts = float(BUNDLE_FACTS)
         self.facts_waiting = 0
@@ -82,6 +99,7 @@ class Inbox:
         self._subscription = await self._connection.subscribe(f"{self._prefix}.*", cb=self._receive)
         self._watch = asyncio.create_task(self._stop.wait())
         self._watch.add_done_callback(lambda _: self._changed.set())
+        await self._look()
 
     async def close(self) -> None:
         """Stop listening, and let the broker deliver what was not taken to somebody else at once."""
@@ -127,18 +145,19 @@ class Inbox:
     def _next_batch(self) -> Batch:
         messages: list[Msg] = []
         size = facts = 0
-        reconnects = self._waiting[0].reconnects
+        reconnects, stream = self._waiting[0].reconnects, self._waiting[0].stream
         while self._waiting:
             waiting = self._waiting[0]
             size += len(waiting.message.data)
             facts += waiting.facts
-            if messages and (size > BATCH_BYTES or facts > BATCH_FACTS or waiting.reconnects != reconnects):
+            is_apart = (waiting.reconnects, waiting.stream) != (reconnects, stream)
+            if messages and (size > BATCH_BYTES or facts > BATCH_FACTS or is_apart):
                 break
             messages.append(waiting.message)
             self.facts_waiting -= waiting.facts
             self.bytes_waiting -= len(waiting.message.data)
             self._waiting.popleft()
-        return Batch(tuple(messages), reconnects)
+        return Batch(tuple(messages), reconnects, stream)
 
     async def _wait(self) -> None:
         """Until something has come, or it is time to look whether the connection is another one by now."""
@@ -152,6 +171,8 @@ class Inbox:
         if not self._connection.is_connected:
             return
         self._forget_lost_pulls()
+        if self._reconnects != self._looked_at and not self._broken:
+            await self._look()
         if self._broken:
             await self._repair()
         on_its_way = self._asked * self._usual_facts + self.facts_waiting
@@ -183,7 +204,10 @@ class Inbox:
         if message.reply.startswith(_ACKS):
             self._asked = max(0, self._asked - 1)
             facts = count_lines(message.data) if is_bundle(message.headers) else 1
-            self._waiting.append(_Waiting(message, facts, self._connection.reconnects))
+            reconnects = self._connection.reconnects
+            # A look comes before the first pull of each life, and before those from a stream made anew.
+            stream = self._stream if reconnects == self._looked_at else None
+            self._waiting.append(_Waiting(message, facts, reconnects, stream))
             self.facts_waiting += facts
             self.bytes_waiting += len(message.data)
             self._usual_facts += (facts - self._usual_facts) / _REMEMBERED_MESSAGES
@@ -206,6 +230,18 @@ class Inbox:
             _log.warning("the broker ended a pull", status=status, description=description)
             self._broken = True
 
+    async def _look(self) -> None:
+        """See, in each life of the connection, that all that the log lacks is on its way."""
+        reconnects = self._connection.reconnects
+        try:
+            seen = await self._ensure()
+        except LedgerError as error:
+            _log.error("stream not as it has to be, trying again", error=str(error), retry_seconds=self._backoff)
+            self._broken = True
+        else:
+            self._stream, self._looked_at = seen.stream or None, reconnects
+            self._broken = False
+
     async def _repair(self) -> None:
         """Stream or consumer may be gone: make them again, and wait longer each time that it has to be done.
 
@@ -215,12 +251,14 @@ class Inbox:
         await wait_for(self._stop, seconds=_SETTLE_SECONDS)
         if self._stop.is_set():
             return
-        try:
-            await ensure_stream(self._connection)
-        except LedgerError as error:
-            _log.error("stream not made, trying again", error=str(error), retry_seconds=self._backoff)
-        else:
-            self._broken = False
+        await self._look()
+        if not self._broken:
             self._asked = 0
         await wait_for(self._stop, seconds=self._backoff)
         self._backoff = min(self._backoff * 2, _LAST_BACKOFF_SECONDS)
+
+
+def _sequence(reply: str) -> int:
+    """The number in the stream, as the broker's subject for the acknowledgement says it."""
+    parts = reply.split(".")
+    return int(parts[5 if len(parts) == _SHORT_ACK else 7])

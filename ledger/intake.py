@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 from nats import errors
 from nats.aio.msg import Msg
 from sqlalchemy.exc import DataError, DBAPIError
 
-from ledger import log
+from ledger import log, stream_seen
 from ledger.broker import receipts_subject
 from ledger.bundles import LINES_LIMIT, count_lines, is_bundle, lines_of
 from ledger.connection import Connection
@@ -28,6 +29,7 @@ from ledger.inbox import Batch, Inbox
 from ledger.messages import SUBJECT_PREFIX, Fact, check_subject, decode, identity_of
 from ledger.quarantine import Refusal
 from ledger.receipts import Receipt, encode_receipts
+from ledger.redelivery import ensure_delivery
 from ledger.settings import Database
 from ledger.waiting import wait_for
 
@@ -46,12 +48,12 @@ async def run_intake(
 
     Raises: Unreachable where the connection was closed for good.
     """
-    inbox = Inbox(connection, stop)
+    inbox = Inbox(connection, stop, partial(ensure_delivery, connection, database))
     await inbox.open()
     try:
         while batch := await inbox.take():
             reach("intake.taken")
-            receipts = await _record_until_done(database, batch.messages, stop)
+            receipts = await _record_until_done(database, batch, stop)
             if receipts is None:
                 await inbox.give_back(batch.messages)
                 return
@@ -70,15 +72,22 @@ def record(database: Database, messages: Sequence[tuple[str, bytes]]) -> tuple[R
     return record_entries(database, [entry_of(subject, data) for subject, data in messages])
 
 
-def record_entries(database: Database, entries: Sequence[log.Entry]) -> tuple[Receipt, ...]:
-    """Record what these messages are in one transaction; one receipt for each, in order."""
+def record_entries(
+    database: Database, entries: Sequence[log.Entry], *, delivered: stream_seen.Delivered | None = None
+) -> tuple[Receipt, ...]:
+    """Record what these messages are in one transaction; one receipt for each, in order.
+
+    `delivered`: their numbers in the broker's stream, which are noted in the same transaction.
+    """
     try:
-        return _append(database, entries)
+        return _append(database, entries, delivered)
     except Exception as error:  # whatever one message sets off must not reach its neighbours
         if not _is_of_a_message(error):
             raise
         _log.error("a message cannot be stored, looking for it", error=type(error).__name__)
-    return tuple(_append_alone(database, entry) for entry in entries)
+    receipts = tuple(_append_alone(database, entry) for entry in entries)
+    _append(database, (), delivered)
+    return receipts
 
 
 def entry_of(subject: str, data: bytes) -> log.Entry:
@@ -105,13 +114,12 @@ def _entries_of(message: Msg) -> list[log.Entry]:
     return [entry_of(message.subject, line) for line in lines_of(message.data)]
 
 
-def _record_batch(database: Database, batch: Sequence[Msg]) -> tuple[Receipt, ...]:
-    return record_entries(database, [entry for message in batch for entry in _entries_of(message)])
+def _record_batch(database: Database, batch: Batch) -> tuple[Receipt, ...]:
+    entries = [entry for message in batch.messages for entry in _entries_of(message)]
+    return record_entries(database, entries, delivered=batch.delivered)
 
 
-async def _record_until_done(
-    database: Database, batch: Sequence[Msg], stop: asyncio.Event
-) -> tuple[Receipt, ...] | None:
+async def _record_until_done(database: Database, batch: Batch, stop: asyncio.Event) -> tuple[Receipt, ...] | None:
     """The receipts, one for each fact, however long the database is away; None where `stop` came first.
 
     A lost answer to COMMIT leaves the outcome unknown: doing it again is harmless, for identities are unique.
@@ -157,9 +165,14 @@ async def _publish_receipts(connection: Connection, receipts: Sequence[Receipt])
             await connection.publish(receipts_subject(subject), payload)
 
 
-def _append(database: Database, entries: Sequence[log.Entry]) -> tuple[Receipt, ...]:
+def _append(
+    database: Database, entries: Sequence[log.Entry], delivered: stream_seen.Delivered | None = None
+) -> tuple[Receipt, ...]:
     with get_log_session(database, writes=True) as session:
         receipts = log.append(session, entries)
+        if delivered is not None:
+            stream_seen.mark(session, delivered)
+        reach("append.marked")
     reach("append.committed")
     return receipts
 

@@ -18,12 +18,17 @@ _SUFFIX = ".sqlite"
 
 @dataclass(frozen=True, slots=True)
 class OutboxState:
-    """How an outbox stands; `oldest` is since when the longest has been waiting. Units: `bytes` of the whole file."""
+    """How an outbox stands: since when the longest waits, when and why the ledger last refused something for ever.
+
+    Units: `bytes` of the whole file.
+    """
 
     subject: str
     waiting: int
     oldest: datetime | None
     refused: int
+    newest_refusal: datetime | None
+    reason: str | None
     bytes: int
 
 
@@ -54,8 +59,10 @@ def outbox_state(directory: Path, subject: str) -> OutboxState:
     with _reading(directory, subject) as file:
         waiting, oldest = file.execute("SELECT count(*), min(created_at) FROM facts WHERE booked = 0").fetchone()
         (refused,) = file.execute("SELECT count(*) FROM refused").fetchone()
+        newest = file.execute("SELECT refused_at, reason FROM refused ORDER BY number DESC LIMIT 1").fetchone()
+    refused_at, reason = newest or (None, None)
     size = sum(path.stat().st_size for path in directory.glob(f"{subject}{_SUFFIX}*"))
-    return OutboxState(subject, waiting, None if oldest is None else parse_time(oldest), refused, size)
+    return OutboxState(subject, waiting, _moment(oldest), refused, _moment(refused_at), reason, size)
 
 
 def outbox_items(directory: Path, subject: str, *, refused: bool = False) -> Iterator[Item]:
@@ -85,6 +92,10 @@ def _reading(directory: Path, subject: str) -> Iterator[sqlite3.Connection]:
             yield file
     except sqlite3.Error as error:
         raise LedgerError(f"the outbox {path} cannot be read: {error}") from error
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else parse_time(text)
 
 
 def _is_subject(name: str) -> bool:

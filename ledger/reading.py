@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import count
 
-from sqlalchemy import ColumnElement, and_, not_, or_, select
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 from sqlalchemy.orm import Session
 
 from ledger.events import FactVoided, Recorded
@@ -105,6 +105,15 @@ def subjects(session: Session, kind: str, *, through: int | None = None) -> tupl
     if through is not None:
         query = query.where(_up_to(through))
     return tuple(sorted(session.scalars(query)))
+
+
+def last_heard(session: Session, speakers: Sequence[str]) -> dict[str, Recorded]:
+    """The newest fact of each of these subjects that has spoken, by subject."""
+    newest = (
+        select(func.max(events.c.position)).where(events.c.subject.in_(speakers)).group_by(events.c.subject).subquery()
+    )
+    query = select_facts().where(events.c.position.in_(select(newest)))
+    return {fact.subject: fact for fact in map(recorded_of, session.execute(query))}
 
 
 def position_known_at(session: Session, moment: datetime) -> int:

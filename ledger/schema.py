@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table
 from ledger.columns import Hash, Moment, Name
 
 SCHEMA = "ledger"
-REVISION = "0001"
+REVISION = "0002"
 
 metadata = MetaData(schema=SCHEMA)
 _Counter = BigInteger().with_variant(Integer(), "sqlite")
@@ -61,4 +61,13 @@ parked = Table(
     Column("type", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("payload", LargeBinary, nullable=False),
+)
+
+stream_seen = Table(
+    "stream_seen",
+    metadata,
+    Column("single", Integer, primary_key=True),
+    Column("stream", Text, nullable=False),
+    Column("through", _Counter, nullable=False),
+    Column("beyond", Text, nullable=False),
 )

@@ -23,7 +23,7 @@ import structlog
 from nats import errors
 
 from ledger.access import SERVICE, inbox_prefix
-from ledger.broker import ensure_stream, make_room
+from ledger.broker import make_room
 from ledger.connection import Connection, close, connect
 from ledger.database import get_db_session, get_log_session
 from ledger.errors import LedgerError, SetupError, Unreachable
@@ -31,6 +31,7 @@ from ledger.follower import Follower
 from ledger.intake import run_intake
 from ledger.premises import House, prepared
 from ledger.reading import read_run
+from ledger.redelivery import compare_delivery, ensure_delivery
 from ledger.responder import Answer, Progress, Question, Reply, Responder
 from ledger.settings import Database, Settings
 from ledger.waiting import end, wait_for
@@ -129,7 +130,7 @@ async def _attend_for_ever(
 ) -> None:
     connection = await _connect(house)
     try:
-        await ensure_stream(connection)
+        await ensure_delivery(connection, house.database)
         await asyncio.to_thread(follower.wait_for_first_step, GRACE_SECONDS)
         on_ready(Service(house.url, house.database))
         await _attend(connection, house, follower, progress, stop=stop)
@@ -186,7 +187,8 @@ async def _keep_house(connection: Connection, house: House, left: asyncio.Event)
             now = asyncio.get_running_loop().time()
             if connection.is_connected and now - looked_at > _ROOM_SECONDS:
                 looked_at = now
-                await make_room(connection)
+                seen = await compare_delivery(connection, house.database)
+                await make_room(connection, through=seen.through)
         except (LedgerError, errors.Error, OSError, TimeoutError) as error:
             _log.warning("housekeeping failed", error=str(error))
         await wait_for(left, seconds=_HOUSE_SECONDS)

@@ -46,6 +46,10 @@ COMMANDS = {
     "rejected": ("rejected:rejected", "What was refused, and why; try one again."),
     "parked": ("rejected:parked", "Messages that wait for a newer release."),
     "access": ("access:access", "Who may write what: a key for each name."),
+    "backup": ("backup:backup", "Copy log and outboxes, while everything runs."),
+    "restore": ("backup:restore", "Put such a copy in the place of the log."),
+    "doctor": ("doctor:doctor", "Look at everything, with a remedy for each finding."),
+    "service": ("unit:service", "Have systemd run `serve`: write the unit."),
     "db": ("db:db", "Make, upgrade or check the database of the log."),
     "completion": ("completion:completion", "The completion script for a shell."),
 }

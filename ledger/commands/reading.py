@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import click
 from sqlalchemy.orm import Session
 
-from ledger.commands.books import reading_books
+from ledger.commands.books import reading_books, reading_log
 from ledger.commands.columns import Column
+from ledger.commands.failures import DIFFERENT
 from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import show
 from ledger.commands.points import Times, reading_history, with_times
 from ledger.settings import Settings
 from projections import history, queries
 from projections.history import History, View
+from projections.silence import expectations, silent_bots
 from projections.telling import Json
 
 _BOTS = (
@@ -47,6 +50,14 @@ _RUNS = (
     Column("run", "run"),
     Column("result", "result"),
 )
+_SILENT = (
+    Column("name", "bot"),
+    Column("mode", "mode"),
+    Column("silent_since", "silent since (UTC)", "time"),
+    Column("last_type", "last fact"),
+    Column("expected_every", "expected every"),
+    Column("overdue", "overdue by"),
+)
 _WORTH = (
     Column("day", "day (UTC)", "time"),
     Column("portfolio_worth", "worth", "number"),
@@ -57,13 +68,26 @@ _WORTH = (
 
 
 @click.command(
-    epilog="\b\nExamples:\n  botledger bots\n  botledger bots --as-of 2025-12-31\n  botledger bots --json | jq -r .name"
+    epilog="""\b
+Examples:
+  botledger bots
+  botledger bots --as-of 2025-12-31
+  botledger bots --json | jq -r .name
+  botledger bots --silent || notify          (exits 3 where one is silent)
+
+\b
+A bot is silent when the ledger has recorded nothing under its name, its registration included, for longer
+than the `expected_every` of its registration, by the clock of this machine; a month counts 31 days."""
 )
+@click.option("--silent", is_flag=True, help="Only bots that have been silent for too long, live and paper; exits 3.")
 @with_times
 @json_flag
 @with_settings()
-def bots(settings: Settings, *, times: Times, as_json: bool) -> None:
+def bots(settings: Settings, *, silent: bool, times: Times, as_json: bool) -> None:
     """Every bot at a glance: worth, return on what was put in, profit, trades, last run; exact with --json."""
+    if silent:
+        _tell_silent(settings, times, as_json=as_json)
+        return
     with _answering(settings, times, queries.fleet, _fleet) as rows:
         show(rows if as_json else _glances(rows), _BOTS, as_json=as_json, nothing="no bots yet")
 
@@ -105,6 +129,28 @@ def worth(settings: Settings, *, bot: str, times: Times, as_json: bool) -> None:
     """A bot's worth at the end of each day on which it changed, in its base currency."""
     with _answering(settings, times, *_of(bot, queries.worth, history.worth)) as rows:
         show(rows if as_json else _days(rows), _WORTH, as_json=as_json, nothing="no days yet")
+
+
+def _tell_silent(settings: Settings, times: Times, *, as_json: bool) -> None:
+    """The bots that are overdue by the clock of now; there being any is an exit code."""
+    if not times.are_now:
+        raise click.UsageError("--silent asks the clock: it takes neither --as-of nor --known-at")
+    with reading_log(settings.database) as session:
+        rows = list(silent_bots(session, now=datetime.now(UTC)))
+        nothing = "no bot is silent" if expectations(session) else "no bot was registered with --expected-every"
+    told = [row | {"overdue": _duration(row["overdue_seconds"])} for row in rows]
+    show(rows if as_json else told, _SILENT, as_json=as_json, nothing=nothing)
+    if rows:
+        raise click.exceptions.Exit(DIFFERENT)
+
+
+def _duration(seconds: int) -> str:
+    """A length of time in its two largest units, for the eye."""
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    parts = {"d": days, "h": hours, "m": rest // 60, "s": rest % 60}
+    told = [f"{number}{unit}" for unit, number in parts.items() if number]
+    return " ".join(told[:2]) or "0s"
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def upgrade(database: Database) -> None:
         _make_file(database)
     engine = connect(database, "log")
     with engine.connect() as connection:
-        _refuse_newer(_revision(connection), database)
+        refuse_newer(_revision(connection), database)
     if current_revision(database) == REVISION:
         return
     # Only here: Alembic is slow to load, and most commands never migrate.
@@ -64,7 +64,7 @@ def check(database: Database) -> None:
     revision = current_revision(database)
     if revision is None:
         raise SetupError(f"{database} is not a ledger: run `botledger db upgrade`")
-    _refuse_newer(revision, database)
+    refuse_newer(revision, database)
     if revision != REVISION:
         raise SetupError(
             f"the log in {database} is at {revision}, this release needs {REVISION}: run `botledger db upgrade`"
@@ -102,7 +102,8 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
-def _refuse_newer(revision: str | None, database: Database) -> None:
+def refuse_newer(revision: str | None, database: Database) -> None:
+    """Raises: SetupError where the schema is newer than this release."""
     if revision is not None and revision > REVISION:
         raise SetupError(
             f"the log in {database} was written by a newer release (schema {revision}, this one knows {REVISION}): "

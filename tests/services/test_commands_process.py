@@ -76,7 +76,8 @@ def test_completion_scripts_and_what_they_complete() -> None:
         assert "_BOTLEDGER_COMPLETE" in call("completion", shell).out
     assert call("completion", "powershell").code == 2
     asked = run(_BOTLEDGER_COMPLETE="bash_complete", COMP_WORDS="botledger re", COMP_CWORD="1")
-    assert asked.out.split() == ["plain,register", "plain,reconcile", "plain,rebuild", "plain,rejected"]
+    names = ["plain,register", "plain,reconcile", "plain,rebuild", "plain,rejected", "plain,restore"]
+    assert asked.out.split() == names
 
 
 def test_wrong_use_exits_with_2(tmp_path: Path) -> None:

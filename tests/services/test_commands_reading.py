@@ -5,6 +5,7 @@ from sqlalchemy import text, update
 
 from ledger.database import get_db_session, live_generation
 from ledger.quarantine import Refusal
+from ledger.schema import REVISION
 from ledger.settings import Database
 from projections.tables import Bot
 from tests.facts import recorded
@@ -185,5 +186,5 @@ def test_what_this_release_does_not_know_is_parked(database: Database) -> None:
 
 
 def test_the_database_is_checked_and_upgraded(database: Database) -> None:
-    assert "schema 0001" in _asked(database, "db", "check").out
-    assert "schema 0001" in _asked(database, "db", "upgrade").out
+    assert f"schema {REVISION}" in _asked(database, "db", "check").out
+    assert f"schema {REVISION}" in _asked(database, "db", "upgrade").out

@@ -13,6 +13,7 @@ from ledger.inbox import BATCH_FACTS, Inbox
 from ledger.messages import decode
 from ledger.schema import rejected
 from ledger.settings import Database
+from ledger.stream_seen import Seen
 from ledger.verify import verify
 from tests.servers import NatsServer
 from tests.services.desk import AT, BOT, count_parked, desk, door, eventually, kept, recorded, trade
@@ -141,6 +142,10 @@ def test_bundles_are_taken_in_transactions_of_bounded_size(broker: NatsServer, d
     assert len(recorded(database)) == 2_000
 
 
+async def unseen() -> Seen:
+    return Seen("", 0)
+
+
 def test_a_backlog_is_pulled_no_further_than_two_batches(broker: NatsServer) -> None:
     bundle = b"\n".join(trade(f"t{line}") for line in range(100))
 
@@ -149,7 +154,7 @@ def test_a_backlog_is_pulled_no_further_than_two_batches(broker: NatsServer) -> 
             await ensure_stream(bot.connection)
             for _ in range(200):
                 await bot.publish(bundle, headers=HEADERS)
-            inbox = Inbox(bot.connection, asyncio.Event())
+            inbox = Inbox(bot.connection, asyncio.Event(), unseen)
             await inbox.open()
             try:
                 for _ in range(10):

@@ -143,15 +143,16 @@ def test_an_intake_that_is_stopped_gives_back_what_it_has_not_recorded(
 
     async def scenario() -> None:
         async with desk(broker.url) as bot:
-            sqlite_database.log_file.rename(away)
             async with door(broker.url, sqlite_database):
+                await bot.ask(trade("before"))
+                sqlite_database.log_file.rename(away)
                 for number in range(5):
                     await bot.publish(trade(f"t{number}"))
-                await _is_delivered(bot, 5)
+                await _is_delivered(bot, 6)
             away.rename(sqlite_database.log_file)
             async with door(broker.url, sqlite_database):
-                answers = await bot.answers(5)  # At once, not after the broker's thirty seconds.
-            assert [receipt.status for receipt in answers] == ["recorded"] * 5
+                answers = await bot.answers(6)  # At once, not after the broker's thirty seconds.
+            assert [receipt.status for receipt in answers] == ["recorded"] * 6
 
     asyncio.run(scenario())
 

@@ -11,6 +11,7 @@ from ledger.errors import SetupError
 from ledger.log import append, read_head
 from ledger.migrations import check, current_revision, upgrade
 from ledger.settings import Database
+from ledger.stream_seen import Seen, read_seen
 from ledger.verify import verify
 from tests.facts import fact, recorded
 from tests.services.owner import connection_of_any_program
@@ -32,6 +33,18 @@ def test_upgrading_again_changes_nothing(database: Database) -> None:
     upgrade(database)
     with get_log_session(database) as session:
         assert verify(session).facts == 1
+
+
+def test_a_log_of_the_first_release_keeps_its_facts_and_knows_no_stream_yet(database: Database) -> None:
+    recorded(database, fact(1))
+    with connection_of_any_program(database) as connection:
+        connection.execute(text("DROP TABLE ledger.stream_seen"))
+    set_revision(database, "0001")
+    upgrade(database)
+    assert current_revision(database) == schema.REVISION
+    with get_log_session(database) as session:
+        assert verify(session).facts == 1
+        assert read_seen(session) == Seen("", 0)
 
 
 def test_the_migrated_tables_are_those_that_the_code_speaks_of(database: Database) -> None:

@@ -1,0 +1,214 @@
+"""Copies of the log, made while the service runs; and an older one put back, with nothing lost and nothing twice."""
+
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.database import dispose, get_db_session
+from ledger.embedded import find_binary
+from ledger.outbox import Outbox
+from ledger.publisher import Bot
+from ledger.service import Service, running_service
+from ledger.settings import Database, Settings
+from projections import queries
+from tests.facts import fact
+from tests.facts import recorded as record
+from tests.servers import wait_until
+from tests.services.calls import call
+from tests.services.desk import recorded
+from tests.services.owner import connection_of_any_program, connection_of_the_owner
+
+Serving = Callable[[], AbstractContextManager[Service]]
+
+
+@pytest.fixture
+def serving(sqlite_database: Database) -> Serving:
+    """The service with a broker of its own."""
+    find_binary()
+    return lambda: running_service(Settings(sqlite_database, sqlite_database.directory, None))
+
+
+def test_an_older_backup_put_back_loses_nothing_that_had_a_receipt(
+    sqlite_database: Database, serving: Serving, tmp_path: Path
+) -> None:
+    directory, copy = str(sqlite_database.directory), tmp_path / "backups" / "monday"
+    with serving() as service:
+        _trade(service, tmp_path, 0, 20)
+        made = call("backup", str(copy), "--data-dir", directory, "--json")
+        assert (made.code, made.rows[0]["verified"]) == (0, True)
+        assert made.rows[0]["facts"] == len(recorded(sqlite_database))
+        held = call("restore", str(copy), "--data-dir", directory, "--replace")
+        assert (held.code, held.err.count("\n")) == (1, 1)
+        assert "is served by process" in held.err
+        _trade(service, tmp_path, 20, 35)
+        undisturbed = _books(sqlite_database)
+    facts = {(subject, id_) for _, subject, id_ in recorded(sqlite_database)}
+    dispose(sqlite_database)
+    refused = call("restore", str(copy), "--data-dir", directory)
+    assert (refused.code, refused.out) == (1, "")
+    assert "holds a ledger already: with --replace it is moved aside" in refused.err
+    restored = call("restore", str(copy), "--data-dir", directory, "--replace")
+    assert restored.code == 0, restored.err
+    aside = Path(restored.err.rpartition("is in ")[2].partition(";")[0])
+    assert (aside / "ledger.sqlite").exists() and (aside / "books.sqlite").is_symlink()
+    assert len(recorded(sqlite_database)) == made.rows[0]["facts"] < len(facts)
+    with serving():
+        wait_until(lambda: len(recorded(sqlite_database)) >= len(facts), what="the stream fills the hole")
+        wait_until(lambda: _is_up_to_date(sqlite_database), what="the books follow")
+        found = recorded(sqlite_database)
+        assert len(found) == len(facts)
+        assert {(subject, id_) for _, subject, id_ in found} == facts
+        assert _books(sqlite_database) == undisturbed
+    assert call("verify", "--books", "--data-dir", directory).code == 0
+    assert call("rebuild", "--check", "--data-dir", directory).code == 0
+
+
+def test_what_a_killed_service_had_not_moved_into_its_file_does_not_spoil_the_restored_one(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    record(sqlite_database, fact(1))
+    assert call("backup", str(tmp_path / "copy"), "--data-dir", str(sqlite_database.directory)).code == 0
+    record(sqlite_database, *(fact(number) for number in range(2, 50)))
+    killed = Database(directory=tmp_path / "killed")
+    shutil.copytree(Path(str(sqlite_database.directory)), Path(str(killed.directory)))  # With its write-ahead log.
+    assert killed.log_file.with_name("ledger.sqlite-wal").stat().st_size > 0
+    restored = call("restore", str(tmp_path / "copy"), "--replace", "--data-dir", str(killed.directory))
+    assert restored.code == 0
+    assert len(recorded(killed)) == 1
+    assert call("verify", "--data-dir", str(killed.directory)).code == 0
+    dispose(killed)
+    aside = Database(directory=Path(restored.err.rpartition("is in ")[2].partition(";")[0]))
+    assert len(recorded(aside)) == 49, "the old one is whole, where it was moved to"
+    dispose(aside)
+
+
+def test_a_backup_has_the_outboxes_and_brings_back_those_that_are_gone(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    assert sqlite_database.directory is not None
+    record(sqlite_database, fact(1))
+    outboxes = sqlite_database.directory / "outbox"
+    for name, number in (("bots.Kept", 2), ("bots.Gone", 3)):
+        outbox = Outbox(outboxes, name)
+        outbox.add([fact(number)])
+        outbox.close()
+    copied = call("backup", str(tmp_path / "copy"), "--data-dir", str(sqlite_database.directory), "--json")
+    assert copied.rows[0]["outboxes"] == 2
+    (outboxes / "bots.Gone.sqlite").unlink()
+    dispose(sqlite_database)
+    call("restore", str(tmp_path / "copy"), "--replace", "--data-dir", str(sqlite_database.directory))
+    for name in ("bots.Kept", "bots.Gone"):
+        outbox = Outbox(outboxes, name)
+        assert outbox.count_waiting(through=9) == 1
+        outbox.close()
+
+
+def test_a_single_file_is_a_whole_log_without_a_write_ahead_log(sqlite_database: Database, tmp_path: Path) -> None:
+    record(sqlite_database, *(fact(number) for number in range(1, 8)))
+    target = tmp_path / "log.sqlite"
+    assert call("backup", str(target), "--data-dir", str(sqlite_database.directory)).code == 0
+    with closing(sqlite3.connect(target)) as copy:
+        assert copy.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+        assert copy.execute("SELECT count(*) FROM events").fetchone() == (7,)
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    fresh = Database(directory=tmp_path / "fresh")
+    assert call("restore", str(target), "--data-dir", str(fresh.directory)).code == 0
+    assert recorded(fresh) == recorded(sqlite_database)
+    dispose(fresh)
+
+
+@pytest.mark.parametrize("name", ["taken.sqlite", "taken"])
+def test_a_backup_overwrites_nothing(sqlite_database: Database, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    answer = call("backup", str(tmp_path / name), "--data-dir", str(sqlite_database.directory))
+    assert (answer.code, answer.out) == (1, "")
+    assert "is there already: a backup overwrites nothing" in answer.err
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_directory_gets_each_backup_under_a_name_of_its_own(sqlite_database: Database, tmp_path: Path) -> None:
+    (tmp_path / "all").mkdir()
+    for _ in range(2):
+        call("backup", str(tmp_path / "all"), "--data-dir", str(sqlite_database.directory))
+    notes = [json.loads((path / "backup.json").read_text()) for path in sorted((tmp_path / "all").iterdir())]
+    assert [note["position"] for note in notes] == [0, 0]
+    remembered = Path(str(sqlite_database.directory)) / "last-backup.json"
+    assert json.loads(remembered.read_text()) == notes[1]
+
+
+def test_a_log_that_is_not_whole_is_neither_backed_up_nor_restored(sqlite_database: Database, tmp_path: Path) -> None:
+    record(sqlite_database, *(fact(number) for number in range(1, 8)))
+    directory = str(sqlite_database.directory)
+    assert call("backup", str(tmp_path / "good"), "--data-dir", directory).code == 0
+    spoiled = Database(directory=tmp_path / "good")
+    with connection_of_the_owner(spoiled) as connection:
+        connection.exec_driver_sql("UPDATE ledger.events SET payload = '{}' WHERE position = 4")
+    answer = call("restore", str(tmp_path / "good"), "--replace", "--data-dir", directory)
+    assert (answer.code, answer.out) == (1, "")
+    assert "position 4" in answer.err
+    assert len(recorded(sqlite_database)) == 7, "the old one is still in its place"
+    with connection_of_the_owner(sqlite_database) as connection:
+        connection.exec_driver_sql("DELETE FROM ledger.events WHERE position = 7")
+    for flags in ((), ("--no-verify",)):
+        answer = call("backup", str(tmp_path / "bad"), *flags, "--data-dir", directory)
+        assert (answer.code, answer.out) == (1, "")
+        assert "the log is not what was written" in answer.err
+    assert not os.path.lexists(tmp_path / "bad")
+
+
+def test_what_is_no_backup_is_refused_in_one_line(sqlite_database: Database, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no database, whatever its name may say\n" * 100)
+    with closing(sqlite3.connect(tmp_path / "other")) as other:
+        other.execute("CREATE TABLE t (a)")
+    for name, says in (("text", "not a database"), ("other", "there is no schema in it"), ("nothing", "is not there")):
+        answer = call("restore", str(tmp_path / name), "--replace", "--data-dir", str(sqlite_database.directory))
+        assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
+        assert says in answer.err
+
+
+def test_a_backup_of_a_newer_release_is_refused(sqlite_database: Database, tmp_path: Path) -> None:
+    assert call("backup", str(tmp_path / "copy"), "--data-dir", str(sqlite_database.directory)).code == 0
+    with connection_of_any_program(Database(directory=tmp_path / "copy")) as connection:
+        connection.exec_driver_sql("UPDATE ledger.alembic_version SET version_num = '9999'")
+    answer = call("restore", str(tmp_path / "copy"), "--replace", "--data-dir", str(sqlite_database.directory))
+    assert (answer.code, answer.out) == (1, "")
+    assert "upgrade botledger" in answer.err
+
+
+def test_postgresql_is_sent_to_its_own_means() -> None:
+    answer = call("backup", "anywhere", "--database", "postgresql://nobody@127.0.0.1:9/none")
+    assert (answer.code, answer.out) == (1, "")
+    assert "pg_dump" in answer.err
+
+
+def _trade(service: Service, home: Path, first: int, end: int) -> None:
+    """Publish, and wait for every receipt."""
+    with Bot("RSIBot", nats_url=service.nats_url, outbox_dir=home / "outbox", require_receipts=True) as bot:
+        for number in range(first, end):
+            bot.buy("QQQ", "3", price=f"{400 + number}.10", id=f"t{number}", at=f"2026-01-05T15:{number:02}:00Z")
+
+
+def _books(database: Database) -> Any:
+    """What the books say of the bot, without positions."""
+    wait_until(lambda: _is_up_to_date(database), what="the books follow")
+    with get_db_session(database) as session:
+        portfolio = {name: value for name, value in queries.portfolio(session, "RSIBot").items() if name != "position"}
+        portfolio["flags"] = [{**flag, "position": None, "id": None} for flag in portfolio["flags"]]
+        trades = [{**trade, "id": None} for trade in queries.trades(session, "RSIBot")]
+    return portfolio, trades
+
+
+def _is_up_to_date(database: Database) -> bool:
+    try:
+        with get_db_session(database) as session:
+            return queries.progress(session).lag == 0
+    except Exception:  # noqa: BLE001 - books that are not there yet
+        return False
