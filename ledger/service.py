@@ -28,6 +28,8 @@ from ledger.database import get_db_session, get_log_session
 from ledger.errors import LedgerError, Unreachable
 from ledger.follower import Follower
 from ledger.intake import run_intake
+from ledger.metrics import Metrics
+from ledger.monitor import Monitor, monitoring
 from ledger.premises import House, prepared
 from ledger.reading import read_run
 from ledger.responder import Answer, Progress, Question, Reply, Responder
@@ -48,10 +50,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service that is ready: where its broker listens (with the token), and what it writes to."""
+    """A service that is ready: its broker (with the token), what it writes to, and where its health is told."""
 
     nats_url: str
     database: Database
+    http_url: str | None = None
 
 
 def serve(settings: Settings, *, on_ready: Callable[[Service], None] | None = None) -> None:
@@ -101,9 +104,17 @@ async def _until_signal(house: House, on_ready: Callable[[Service], None]) -> No
 
 async def _run(house: House, *, stop: asyncio.Event, on_ready: Callable[[Service], None]) -> None:
     """Connect and attend, again and again, until `stop`; the first attempt has to succeed."""
+    with monitoring(house.settings, Metrics()) as monitor:
+        await _run_monitored(house, monitor, stop=stop, on_ready=on_ready)
+    _log.info("service stopped")
+
+
+async def _run_monitored(
+    house: House, monitor: Monitor, *, stop: asyncio.Event, on_ready: Callable[[Service], None]
+) -> None:
     progress = Progress()
-    follower = Follower(house.database, on_moved=progress.announce)
-    work = asyncio.create_task(_attend_for_ever(house, follower, progress, stop=stop, on_ready=on_ready))
+    follower = Follower(house.database, on_moved=progress.announce, on_step=monitor.metrics.step)
+    work = asyncio.create_task(_attend_for_ever(house, follower, progress, monitor, stop=stop, on_ready=on_ready))
     stopped = asyncio.create_task(stop.wait())
     follower.start()
     try:
@@ -115,13 +126,13 @@ async def _run(house: House, *, stop: asyncio.Event, on_ready: Callable[[Service
         await asyncio.to_thread(follower.close)
     if work.done() and not work.cancelled():
         work.result()
-    _log.info("service stopped")
 
 
 async def _attend_for_ever(
     house: House,
     follower: Follower,
     progress: Progress,
+    monitor: Monitor,
     *,
     stop: asyncio.Event,
     on_ready: Callable[[Service], None],
@@ -130,8 +141,8 @@ async def _attend_for_ever(
     try:
         await ensure_stream(connection)
         await asyncio.to_thread(follower.wait_for_first_step, GRACE_SECONDS)
-        on_ready(Service(house.url, house.database))
-        await _attend(connection, house, follower, progress, stop=stop)
+        on_ready(Service(house.url, house.database, monitor.url))
+        await _attend(connection, house, follower, progress, monitor, stop=stop)
     finally:
         await close(connection)
     backoff = _FIRST_BACKOFF_SECONDS
@@ -145,7 +156,7 @@ async def _attend_for_ever(
             continue
         backoff = _FIRST_BACKOFF_SECONDS
         try:
-            await _attend(connection, house, follower, progress, stop=stop)
+            await _attend(connection, house, follower, progress, monitor, stop=stop)
         finally:
             await close(connection)
 
@@ -155,7 +166,13 @@ async def _connect(house: House) -> Connection:
 
 
 async def _attend(
-    connection: Connection, house: House, follower: Follower, progress: Progress, *, stop: asyncio.Event
+    connection: Connection,
+    house: House,
+    follower: Follower,
+    progress: Progress,
+    monitor: Monitor,
+    *,
+    stop: asyncio.Event,
 ) -> None:
     """Door and answers on one connection, until `stop` or until the broker has closed it for good."""
     responder = Responder(connection, _answerer(house.database), progress)
@@ -163,10 +180,12 @@ async def _attend(
     keeper = asyncio.create_task(_keep_house(connection, house, left))
     try:
         await responder.open()
-        await run_intake(connection, house.database, stop=stop, on_recorded=follower.wake)
+        monitor.connection = connection
+        await run_intake(connection, house.database, stop=stop, on_recorded=follower.wake, metrics=monitor.metrics)
     except (Unreachable, errors.Error) as error:
         _log.warning("the broker is away", error=str(error))
     finally:
+        monitor.connection = None
         left.set()
         await end(keeper, seconds=_END_SECONDS)
         await responder.close()
