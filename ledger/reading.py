@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import count
 
-from sqlalchemy import ColumnElement, and_, not_, or_, select
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 from sqlalchemy.orm import Session
 
 from ledger.events import FactVoided, Recorded
@@ -105,6 +105,14 @@ def subjects(session: Session, kind: str, *, through: int | None = None) -> tupl
     if through is not None:
         query = query.where(_up_to(through))
     return tuple(sorted(session.scalars(query)))
+
+
+def next_subject(session: Session, kind: str, *, after: str) -> str | None:
+    """The first subject of a kind behind this text, in their order, or None."""
+    query = select(func.min(events.c.subject)).where(
+        events.c.subject > max(after, f"{kind}."), events.c.subject < f"{kind}/"
+    )
+    return session.scalar(query)
 
 
 def position_known_at(session: Session, moment: datetime) -> int:

@@ -33,6 +33,7 @@ from ledger.monitor import Monitor, monitoring
 from ledger.premises import House, prepared
 from ledger.reading import read_run
 from ledger.responder import Answer, Progress, Question, Reply, Responder
+from ledger.scrubber import Scrubber
 from ledger.settings import Database, Settings
 from ledger.waiting import end, wait_for
 from projections import queries
@@ -116,13 +117,16 @@ async def _run_monitored(
     follower = Follower(house.database, on_moved=progress.announce, on_step=monitor.metrics.step)
     work = asyncio.create_task(_attend_for_ever(house, follower, progress, monitor, stop=stop, on_ready=on_ready))
     stopped = asyncio.create_task(stop.wait())
+    scrubber = Scrubber(house.database, monitor.metrics, seconds_a_bot=house.settings.scrub_seconds)
     follower.start()
+    scrubber.start()
     try:
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
         follower.stop()
         await asyncio.wait({work}, timeout=GRACE_SECONDS)
     finally:
         await end(work, stopped, seconds=_END_SECONDS)
+        await asyncio.to_thread(scrubber.close)
         await asyncio.to_thread(follower.close)
     if work.done() and not work.cancelled():
         work.result()

@@ -48,10 +48,21 @@ class Database:
         assert self.directory is not None
         return self.directory / f"books-{generation}.sqlite"
 
+    def fields(self) -> dict[str, str | None]:
+        """As JSON fields, for another process; the URL may hold a password, so it goes through no command line."""
+        directory = None if self.directory is None else str(self.directory)
+        return {"directory": directory, "url": self.url, "books_schema": self.books_schema}
+
     def __str__(self) -> str:
         if self.directory is not None:
             return str(self.directory)
         return "PostgreSQL at " + (self.url or "").rpartition("@")[2].partition("?")[0]
+
+
+def database_of(fields: Mapping[str, str | None]) -> Database:
+    """The database whose `fields` these are."""
+    directory = fields["directory"]
+    return Database(None if directory is None else Path(directory), fields["url"], fields["books_schema"] or "public")
 
 
 @dataclass(frozen=True, slots=True)

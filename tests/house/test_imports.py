@@ -12,6 +12,8 @@ COMPOSITION_ROOT = (
     "ledger.follower",
     "ledger.following",
     "ledger.monitor",
+    "ledger.scrubber",
+    "ledger.scrubbing",
     "ledger.demo",
     "ledger.commands",
 )
