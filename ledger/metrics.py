@@ -66,6 +66,11 @@ class Metrics:
         if self._series is not None:
             self._series.fold_seconds.observe(seconds)
 
+    def expect(self, tables: Iterable[str]) -> None:
+        """Begin to count differences of these tables at 0: an alert compares with what was before."""
+        for table in tables:
+            self.differs(table, 0)
+
     def scrubbed(self, count: int) -> None:
         """So many bots were compared with the log."""
         if self._series is not None:

@@ -28,6 +28,7 @@ from ledger.outbox_counts import count_outboxes
 from ledger.settings import Settings
 from ledger.sights import Seen, Sight
 from ledger.web import Address, Page, WebServer, read_address
+from projections.tables import Base
 from projections.watching import LastRuns, State, read_state
 
 USUAL = Address("127.0.0.1", 8224)
@@ -73,6 +74,7 @@ class Monitor:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.metrics = metrics
+        metrics.expect(table.name for table in Base.metadata.sorted_tables)
         self.connection: Connection | None = None
         self.url: str | None = None
         self._loop = asyncio.get_running_loop()
