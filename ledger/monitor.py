@@ -56,7 +56,6 @@ def monitoring(settings: Settings, metrics: Metrics) -> Iterator[Monitor]:
     try:
         if server is not None:
             monitor.url = server.url
-            _log.info("health and metrics are told", url=server.url)
         if note is not None:
             _write(note, f"{monitor.url}\n")
         yield monitor

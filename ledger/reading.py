@@ -109,10 +109,9 @@ def subjects(session: Session, kind: str, *, through: int | None = None) -> tupl
 
 def next_subject(session: Session, kind: str, *, after: str) -> str | None:
     """The first subject of a kind behind this text, in their order, or None."""
-    query = select(func.min(events.c.subject)).where(
-        events.c.subject > max(after, f"{kind}."), events.c.subject < f"{kind}/"
-    )
-    return session.scalar(query)
+    behind = (events.c.subject > max(after, f"{kind}."), events.c.subject < f"{kind}/")
+    found: str | None = session.scalar(select(func.min(events.c.subject)).where(*behind))
+    return found
 
 
 def position_known_at(session: Session, moment: datetime) -> int:

@@ -145,6 +145,7 @@ async def _attend_for_ever(
     try:
         await ensure_stream(connection)
         await asyncio.to_thread(follower.wait_for_first_step, GRACE_SECONDS)
+        _log.info("service ready", http=monitor.url)
         on_ready(Service(house.url, house.database, monitor.url))
         await _attend(connection, house, follower, progress, monitor, stop=stop)
     finally:
