@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import datetime
 from itertools import count
 
@@ -105,6 +105,16 @@ def subjects(session: Session, kind: str, *, through: int | None = None) -> tupl
     if through is not None:
         query = query.where(_up_to(through))
     return tuple(sorted(session.scalars(query)))
+
+
+def read_stretch(session: Session, kind: str, *, after: int, through: int) -> Generator[Recorded, None, None]:
+    """The facts of all subjects of one kind between two positions that are not far apart, in the order of the log."""
+    # By the positions alone: an index of subjects would first have to be sorted.
+    is_of_kind = func.substr(events.c.subject, 1, len(kind) + 1) == f"{kind}."
+    query = select_facts().where(events.c.position > after, events.c.position <= through, is_of_kind)
+    with session.execute(query.order_by(events.c.position).execution_options(yield_per=_ROWS_A_FETCH)) as rows:
+        for row in rows:
+            yield recorded_of(row)
 
 
 def next_subject(session: Session, kind: str, *, after: str) -> str | None:

@@ -46,6 +46,7 @@ class Scrubber:
         self._rest = rest
         self._program = f"import os; os.nice({niceness}); from ledger.scrubbing import main; main()"
         self._after = chr(os.urandom(1)[0] % 128)
+        self._position = 0
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
@@ -79,14 +80,14 @@ class Scrubber:
         process = self._begin()
         if process is None:
             return
-        counts = {"bots": 0, "left_out": 0, "differences": 0}
+        counts = {"bots": 0, "left_out": 0, "bars": 0, "differences": 0}
         began = time.monotonic()
         with process:
             try:
                 assert process.stdin is not None
                 assert process.stdout is not None
                 with suppress(BrokenPipeError):  # It has died at once, which its exit code tells.
-                    process.stdin.write(Order(self._database, self._after, BOTS_A_ROUND).line())
+                    process.stdin.write(Order(self._database, self._after, BOTS_A_ROUND, self._position).line())
                     process.stdin.flush()
                 for line in process.stdout:
                     self._hear(json.loads(line), counts)
@@ -121,6 +122,9 @@ class Scrubber:
                 counts["left_out" if left_out else "bots"] += 1
                 if not left_out:
                     self._metrics.scrubbed(1)
+            case {"bars": int(bars), "through": int(position)}:
+                self._position = position
+                counts["bars"] += bars
             case {"differs": str(name), "table": str(table), "values": int(values), "columns": columns, "rows": rows}:
                 counts["differences"] += values
                 self._metrics.differs(table, values)

@@ -1,8 +1,9 @@
 """The scrubber's process: it holds a few bots' books against the log, says what it found, and ends.
 
     in      a line of JSON, the `Order`
-    out     lines of JSON: {"scrubbed": BOT, "left_out": …}, {"differs": BOT, "table": …, "columns": …, "rows": …,
-            "values": …}, {"healed": BOT} or {"not_healed": BOT}, and {"log": LEVEL, "event": …} for the service's log
+    out     lines of JSON: {"scrubbed": BOT, "left_out": …}, {"bars": …, "through": POSITION}, {"healed": BOT} or
+            {"not_healed": BOT}, {"differs": BOT, "table": …, "columns": …, "rows": …, "values": …}, and
+            {"log": LEVEL, "event": …} for the service's log; the bars' BOT is `MARKET`
 
 `ledger.scrubber` starts it, at the lowest priority: it takes what processor the others leave. What it has in memory
 goes with it. It ends at once when its input does.
@@ -25,30 +26,36 @@ import structlog
 from ledger.settings import Database, database_of
 from projections.compare import Difference
 from projections.scrub import Scrubbed, heal, scrub
+from projections.scrub_market import heal_bars, scrub_bars
 
 SECONDS = 5.0
 LAST_SECONDS = 300.0
+MARKET = "(market)"
 _TRIES = 3
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Behind which name to begin, and how many bots to look at."""
+    """Behind which name to begin, how many bots to look at, and behind which position the bars to look at are told."""
 
     database: Database
     after: str
     bots: int
+    position: int = 0
 
     def line(self) -> str:
         """As the process reads it."""
-        return json.dumps({**self.database.fields(), "after": self.after, "bots": self.bots}) + "\n"
+        return (
+            json.dumps({**self.database.fields(), "after": self.after, "bots": self.bots, "position": self.position})
+            + "\n"
+        )
 
 
 def read_order(line: str) -> Order:
     """The order that `Order.line` wrote."""
     found = json.loads(line)
-    return Order(database_of(found), found["after"], found["bots"])
+    return Order(database_of(found), found["after"], found["bots"], found["position"])
 
 
 def main() -> None:
@@ -75,6 +82,14 @@ def run(order: Order) -> None:
             _tell_differences(scrubbed)
             done = any(heal(order.database, scrubbed) for _ in range(_TRIES))
             _tell(**{"healed" if done else "not_healed": scrubbed.name})
+    stretch = scrub_bars(order.database, after=order.position)
+    if stretch is None:
+        return
+    _tell(bars=stretch.bars, through=stretch.through)
+    if stretch.differing:
+        count = len(stretch.differing)
+        _tell(differs=MARKET, table="historic_data", columns=stretch.columns, rows=count, values=count)
+        _tell(**{"healed" if heal_bars(order.database, stretch) else "not_healed": MARKET})
 
 
 def _tell_differences(scrubbed: Scrubbed) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, select, update
@@ -49,7 +50,7 @@ def scrub(database: Database, *, after: str, bots: int, seconds: float) -> Itera
     until = time.monotonic() + seconds
     with get_db_session(database, generation=generation) as session:
         one_snapshot(session)
-        position = _position(session)
+        position = books_position(session)
         if position is None:
             return
         commons = load_commons(session, through=position)
@@ -65,29 +66,40 @@ def scrub(database: Database, *, after: str, bots: int, seconds: float) -> Itera
 
 
 def heal(database: Database, scrubbed: Scrubbed) -> bool:
-    """Note the bot, so that the projector tells all of its rows anew; False where the books are busy or others by now.
-
-    It is a projector's transaction: whoever follows finds the checkpoint row moved on, and forgets what it has kept
-    in memory.
-    """
-    if live_generation(database) != scrubbed.generation:
-        return False
-    try:
-        with get_db_session(database, writes=True, generation=scrubbed.generation) as session:
-            query = select(Checkpoint.steps).where(Checkpoint.name == CHECKPOINT).with_for_update()
-            steps = session.scalars(query).one()
-            _make_way(session, scrubbed)
-            write_notes(session, {scrubbed.name: Work(market_day=FIRST_DAY, actions=True)})
-            session.execute(update(Checkpoint).where(Checkpoint.name == CHECKPOINT).values(steps=steps + 1))
-    except OperationalError as error:
-        if is_lock_timeout(error):
+    """Note the bot, so that all of its rows are told anew; False where the books are busy or others by now."""
+    with healing(database, scrubbed.generation) as session:
+        if session is None:
             return False
-        raise
+        _make_way(session, scrubbed)
+        write_notes(session, {scrubbed.name: Work(market_day=FIRST_DAY, actions=True)})
     return True
 
 
-def _position(session: Session) -> int | None:
-    """Up to where the books are made, or None where they have to be made anew as a whole."""
+@contextmanager
+def healing(database: Database, generation: int) -> Iterator[Session | None]:
+    """A projector's transaction on these books; None where they are not the live ones, or somebody is at work on them.
+
+    It moves the checkpoint row on, at the same position: whoever follows then forgets what is kept in memory.
+    """
+    if live_generation(database) != generation:
+        yield None
+        return
+    with get_db_session(database, writes=True, generation=generation) as session:
+        query = select(Checkpoint.steps).where(Checkpoint.name == CHECKPOINT).with_for_update()
+        try:
+            steps = session.scalars(query).one()
+        except OperationalError as error:
+            if not is_lock_timeout(error):
+                raise
+            session.rollback()
+            yield None
+            return
+        yield session
+        session.execute(update(Checkpoint).where(Checkpoint.name == CHECKPOINT).values(steps=steps + 1))
+
+
+def books_position(session: Session) -> int | None:
+    """Up to where the books are, or None where they have to be made anew as a whole."""
     row = session.execute(
         select(Checkpoint.position, Checkpoint.hash, Checkpoint.projector_version).where(Checkpoint.name == CHECKPOINT)
     ).one_or_none()
