@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from ledger.database import get_db_session, live_generation
@@ -17,6 +18,7 @@ from projections.compare import check
 from projections.projector import Projector
 from projections.queries import progress
 from projections.scrub import heal, scrub
+from projections.tables import Checkpoint
 from tests.replay.crowds import books_of_the_owner, crowd
 from tests.replay.given import buy, close, deposit, run_finished, run_started, told
 from tests.replay.ways import record
@@ -70,7 +72,9 @@ def test_what_somebody_has_changed_is_told_and_made_anew(fleet: Database, name: 
     assert check(fleet).differences
     found = [scrubbed for scrubbed in scrub(fleet, after="", bots=9, seconds=60) if scrubbed.differences]
     assert (table, column) in [(one.table, one.column or kind(one)) for each in found for one in each.differences]
+    before = checkpoint(fleet)
     assert all(heal(fleet, scrubbed) for scrubbed in found)
+    assert checkpoint(fleet) == (before[0], before[1] + len(found)), "whoever follows forgets what it has kept"
     record(fleet, told([deposit("2", bot="Bot01", at=LATER, id="after")]))
     projector.catch_up()
     assert check(fleet).differences == ()
@@ -156,6 +160,13 @@ def test_a_database_that_has_no_books_yet_is_left_alone(database: Database) -> N
 def kind(one: Any) -> str:
     """What is wrong with a whole row, as the log tells it."""
     return "(missing)" if one.live is None else "(surplus)"
+
+
+def checkpoint(database: Database) -> tuple[int, int]:
+    """Position and number of steps."""
+    with get_db_session(database) as session:
+        row = session.scalars(select(Checkpoint)).one()
+        return row.position, row.steps
 
 
 def damage(database: Database, statement: str) -> None:
