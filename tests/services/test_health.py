@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 
 import psycopg
@@ -94,7 +95,7 @@ def test_a_database_that_hangs_or_refuses_holds_up_no_page(
         assert failing(service.http_url) == []
         with psycopg.connect(postgres_database.url.replace("+psycopg", "")) as holder:
             holder.execute("LOCK TABLE ledger.log_head IN ACCESS EXCLUSIVE MODE")
-            wait_until(lambda: "database" in failing(service.http_url), what="the database is missed")
+            wait_until(lambda: silent_for(service) > 2, what="the database is missed")
             assert series(service.http_url)["botledger_database_up"] == 0
             assert page(service.http_url, "/healthz")[0] == 200
         wait_until(lambda: not failing(service.http_url), what="it answers again", seconds=40)
@@ -178,6 +179,14 @@ def test_what_is_no_address_is_told_in_one_line(told: str, tmp_path: Path) -> No
 def settings(database: Database, broker: NatsServer) -> Settings:
     """A service on any free port."""
     return Settings(database, database.directory, broker.url, http=ANY_PORT)
+
+
+def silent_for(service: Service) -> float:
+    """How many seconds the database has not answered, by the answer of a service that itself answers soon."""
+    began = time.monotonic()
+    why = readiness(service.http_url)[1]["database"].get("why", "for 0 s")
+    assert time.monotonic() - began < 4
+    return float(why.split()[-2])
 
 
 async def publish(service: Service) -> None:
