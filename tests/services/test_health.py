@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ledger.errors import SetupError
 from ledger.intake import record
 from ledger.outbox import Outbox
 from ledger.service import Service, running_service
@@ -157,13 +158,17 @@ def test_it_can_be_left_out(tmp_path: Path) -> None:
         assert not (tmp_path / "http.url").exists()
 
 
-def test_an_address_that_is_taken_is_a_fault_of_the_set_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("form", "begins"), [("json", '{"'), ("console", "timestamp='")])
+def test_an_address_that_is_taken_is_a_fault_of_the_set_up(form: str, begins: str, tmp_path: Path) -> None:
     with running_service(load_settings(data_dir=tmp_path / "one", environment={"LEDGER_HTTP": ANY_PORT})) as service:
         assert service.http_url is not None
         taken = service.http_url.removeprefix("http://")
-        answer = call("serve", "--data-dir", str(tmp_path / "other"), "--http", taken)
+        other = ("--data-dir", str(tmp_path / "other"), "--log-format", form)
+        answer = call("serve", *other, "--http", taken)
     assert answer.code == 1
-    assert f"botledger: {taken} cannot be listened on (Address already in use): choose another" in answer.err
+    logged, told = answer.err.splitlines()
+    assert told.startswith(f"botledger: {taken} cannot be listened on (Address already in use): choose another")
+    assert logged.startswith(begins) and "broker started" in logged
 
 
 @pytest.mark.parametrize(
@@ -174,6 +179,12 @@ def test_what_is_no_address_is_told_in_one_line(told: str, tmp_path: Path) -> No
     assert answer.code == 1
     assert "botledger: " in answer.err.splitlines()[-1]
     assert "Traceback" not in answer.err
+
+
+def test_the_time_for_each_bot_of_the_scrubber_is_a_number_of_seconds(tmp_path: Path) -> None:
+    assert load_settings(data_dir=tmp_path, environment={"LEDGER_SCRUB_SECONDS": "0"}).scrub_seconds == 0
+    with pytest.raises(SetupError, match="LEDGER_SCRUB_SECONDS is 'soon'; it must be a number of seconds, or 0"):
+        load_settings(data_dir=tmp_path, environment={"LEDGER_SCRUB_SECONDS": "soon"})
 
 
 def settings(database: Database, broker: NatsServer) -> Settings:

@@ -1,10 +1,14 @@
 """Books that somebody has changed: noticed, told, counted and made anew, while facts keep arriving."""
 
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import select
 from structlog.testing import capture_logs
@@ -13,7 +17,9 @@ from ledger.database import get_db_session, live_generation
 from ledger.follower import Follower
 from ledger.metrics import Metrics
 from ledger.scrubber import Scrubber
-from ledger.settings import Database
+from ledger.scrubbing import Order
+from ledger.service import running_service
+from ledger.settings import Database, Settings
 from projections.compare import check
 from projections.projector import Projector
 from projections.queries import progress
@@ -22,7 +28,8 @@ from projections.tables import Checkpoint
 from tests.replay.crowds import books_of_the_owner, crowd
 from tests.replay.given import buy, close, deposit, run_finished, run_started, told
 from tests.replay.ways import record
-from tests.servers import wait_until
+from tests.servers import NatsServer, wait_until
+from tests.services.pages import series
 
 SOON = 0.05
 LATER = "2026-01-20"
@@ -101,6 +108,38 @@ def test_a_service_notices_it_counts_it_and_heals_it_while_facts_arrive(fleet: D
     assert not [value for log in told_of for value in log.values() if value in ("7", "5")]
     assert counted(metrics, 'botledger_scrub_differences_total{table="trades"}') == 6
     assert [log["bot"] for log in logs if log["event"] == "books of a bot are made anew"] == ["Bot01"]
+
+
+def test_serve_has_it_beside_the_projector_and_leaves_without_waiting_for_it(
+    fleet: Database, broker: NatsServer
+) -> None:
+    served = Settings(fleet, fleet.directory, broker.url, http="127.0.0.1:0", scrub_seconds=SOON)
+    with running_service(served) as service:
+        wait_until(
+            lambda: series(service.http_url)["botledger_scrubbed_total"] >= 4, what="all are looked at", seconds=60
+        )
+        began = time.monotonic()
+    assert time.monotonic() - began < 3
+
+
+def test_a_round_that_hangs_ends_with_the_service(postgres_database: Database) -> None:
+    Projector(postgres_database).catch_up()
+    assert postgres_database.url is not None
+    program = [sys.executable, "-c", "from ledger.scrubbing import main; main()"]
+    with (
+        psycopg.connect(postgres_database.url.replace("+psycopg", "")) as holder,
+        subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process,
+    ):
+        holder.execute(f"LOCK TABLE books_{live_generation(postgres_database)}.checkpoints IN ACCESS EXCLUSIVE MODE")
+        assert process.stdin is not None
+        process.stdin.write(Order(postgres_database, "", 1).line())
+        process.stdin.flush()
+        with psycopg.connect(postgres_database.url.replace("+psycopg", ""), autocommit=True) as looker:
+            waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            wait_until(lambda: looker.execute(waits).fetchone(), what="it hangs")
+        assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(60) == 0
 
 
 def test_an_untouched_fleet_is_never_healed_whatever_arrives(fleet: Database) -> None:
