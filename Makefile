@@ -52,9 +52,9 @@ schemas: install  ## write docs/messages.schema.json and docs/asyncapi.json anew
 lock: tools  ## pin the dependencies anew, with hashes
 	@$(BIN)/python -m pip install --quiet uv
 	@$(COMPILE) requirements/build.in --output-file requirements/build.txt
-	@$(COMPILE) --extra postgres --extra nkeys pyproject.toml --output-file requirements/production.txt
-	@$(COMPILE) --extra embedded --extra postgres --extra nkeys pyproject.toml --output-file requirements/runtime.txt
-	@$(COMPILE) --extra embedded --extra postgres --extra nkeys --group dev --group returns --group beancount \
+	@$(COMPILE) --extra postgres --extra nkeys --extra metrics pyproject.toml --output-file requirements/production.txt
+	@$(COMPILE) --extra embedded --extra postgres --extra nkeys --extra metrics pyproject.toml --output-file requirements/runtime.txt
+	@$(COMPILE) --extra embedded --extra postgres --extra nkeys --extra metrics --group dev --group returns --group beancount \
 		--group exports pyproject.toml \
 		--output-file requirements/dev.txt
 

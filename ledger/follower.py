@@ -26,13 +26,22 @@ _log = structlog.get_logger(__name__)
 class Follower:
     """Keeps a projector running, wakes it, and hears of its steps; one that dies is started again.
 
-    `on_moved` is called in a thread, after each step that has changed the books. `idle_seconds`: how long the
+    `on_moved` is called in a thread, after each step that has changed the books, and `on_step` with how many seconds
+    it took. `idle_seconds`: how long the
     projector waits for a sign before it looks without one, for other services record as well.
     """
 
-    def __init__(self, database: Database, *, on_moved: Callable[[], None], idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        on_moved: Callable[[], None],
+        on_step: Callable[[float], None] | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
         self._order = Order(database, idle_seconds)
         self._on_moved = on_moved
+        self._on_step = on_step
         self._stop = threading.Event()
         self._stepped = threading.Event()
         self._lock = threading.Lock()
@@ -144,6 +153,9 @@ class Follower:
         self._backoff = _FIRST_BACKOFF_SECONDS
         self._stepped.set()
         if message["step"] == "moved":
+            _log.info("books moved", seconds=round(message["seconds"], 4))
+            if self._on_step is not None:
+                self._on_step(message["seconds"])
             self._on_moved()
 
     def _say(self, event: str, **fields: object) -> None:

@@ -1,8 +1,8 @@
 """The projector's process: it follows the log into the books until its input ends.
 
     in      a line of JSON, the `Order`; then a byte each time that something was recorded
-    out     a line of JSON: {"step": "first"} once there are books, {"step": "moved"} for each step that has moved
-            them, {"log": LEVEL, "event": …} for what belongs into the service's log
+    out     a line of JSON: {"step": "first"} once there are books, {"step": "moved", "seconds": …} for each step that
+            has moved them, {"log": LEVEL, "event": …} for what belongs into the service's log
 
 `ledger.follower` starts it. It has an interpreter of its own, so that folding does not hold up the door. The end of
 the input is its one way to end: the service's own end is that, too.
@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,7 @@ class Following:
         backoff = _FIRST_BACKOFF_SECONDS
         begun = False
         while not self._stop.is_set():
+            step_began = time.perf_counter()
             try:
                 moved = projector.step()
             except Overtaken:
@@ -129,7 +131,7 @@ class Following:
                 gc.freeze()
                 self._tell({"step": "first"})
             if moved:
-                self._tell({"step": "moved"})
+                self._tell({"step": "moved", "seconds": time.perf_counter() - step_began})
             else:
                 self._wake.wait(self._idle_seconds)
                 self._wake.clear()

@@ -9,6 +9,7 @@ it with the broker, which delivers it again; what had been recorded is then answ
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,6 +28,7 @@ from ledger.errors import LedgerError, Refused
 from ledger.failpoints import reach
 from ledger.inbox import Batch, Inbox
 from ledger.messages import SUBJECT_PREFIX, Fact, check_subject, decode, identity_of
+from ledger.metrics import Metrics
 from ledger.quarantine import Refusal
 from ledger.receipts import Receipt, encode_receipts
 from ledger.redelivery import ensure_delivery
@@ -40,7 +42,12 @@ _log = structlog.get_logger(__name__)
 
 
 async def run_intake(
-    connection: Connection, database: Database, *, stop: asyncio.Event, on_recorded: Callable[[], None]
+    connection: Connection,
+    database: Database,
+    *,
+    stop: asyncio.Event,
+    on_recorded: Callable[[], None],
+    metrics: Metrics | None = None,
 ) -> None:
     """Record what bots publish until `stop`; the batch in hand is finished, the rest goes back to the broker.
 
@@ -48,12 +55,13 @@ async def run_intake(
 
     Raises: Unreachable where the connection was closed for good.
     """
+    metrics = metrics or Metrics()
     inbox = Inbox(connection, stop, partial(ensure_delivery, connection, database))
     await inbox.open()
     try:
         while batch := await inbox.take():
             reach("intake.taken")
-            receipts = await _record_until_done(database, batch, stop)
+            receipts = await _record_until_done(database, batch, stop, metrics)
             if receipts is None:
                 await inbox.give_back(batch.messages)
                 return
@@ -119,17 +127,24 @@ def _record_batch(database: Database, batch: Batch) -> tuple[Receipt, ...]:
     return record_entries(database, entries, delivered=batch.delivered)
 
 
-async def _record_until_done(database: Database, batch: Batch, stop: asyncio.Event) -> tuple[Receipt, ...] | None:
+async def _record_until_done(
+    database: Database, batch: Batch, stop: asyncio.Event, metrics: Metrics
+) -> tuple[Receipt, ...] | None:
     """The receipts, one for each fact, however long the database is away; None where `stop` came first.
 
     A lost answer to COMMIT leaves the outcome unknown: doing it again is harmless, for identities are unique.
     """
     backoff = _FIRST_BACKOFF_SECONDS
     while not stop.is_set():
+        began = time.perf_counter()
         try:
-            return await asyncio.to_thread(_record_batch, database, batch)
+            receipts = await asyncio.to_thread(_record_batch, database, batch)
         except Exception as error:  # noqa: BLE001 - the outermost loop: no message is given up
+            metrics.append_failed()
             _log.warning("batch not recorded, trying again", error=_one_line(error), retry_seconds=backoff)
+        else:
+            metrics.batch(receipts, time.perf_counter() - began)
+            return receipts
         await wait_for(stop, seconds=backoff)
         backoff = min(backoff * 2, _LAST_BACKOFF_SECONDS)
     return None

@@ -84,3 +84,11 @@ def used_bytes(connection: sqlite3.Connection) -> int:
         connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
     return int((pages - free) * size)
+
+
+def look_into(path: Path) -> sqlite3.Connection:
+    """An outbox opened so that nothing in it can be changed, and no file is left beside it; it never waits."""
+    # Without a write-ahead log nobody writes: opened as immutable, it makes no files that belong to us.
+    writing = path.with_name(f"{path.name}-wal").exists()
+    name = f"{path.absolute().as_uri()}?{'mode=ro' if writing else 'immutable=1'}"
+    return sqlite3.connect(name, uri=True, timeout=0, isolation_level=None)

@@ -12,6 +12,7 @@ from pathlib import Path
 from ledger.errors import LedgerError, Refused, SetupError
 from ledger.fields import parse_time
 from ledger.messages import check_subject
+from ledger.outbox_file import look_into
 
 _SUFFIX = ".sqlite"
 
@@ -87,7 +88,7 @@ def _reading(directory: Path, subject: str) -> Iterator[sqlite3.Connection]:
     if not path.exists():
         raise SetupError(f"there is no outbox of {subject} in {directory}: see `botledger outbox list`")
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+        with closing(look_into(path)) as file:
             file.execute("BEGIN")
             yield file
     except sqlite3.Error as error:

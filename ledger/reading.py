@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from datetime import datetime
 from itertools import count
 
@@ -114,6 +114,23 @@ def last_heard(session: Session, speakers: Sequence[str]) -> dict[str, Recorded]
     )
     query = select_facts().where(events.c.position.in_(select(newest)))
     return {fact.subject: fact for fact in map(recorded_of, session.execute(query))}
+
+
+def read_stretch(session: Session, kind: str, *, after: int, through: int) -> Generator[Recorded, None, None]:
+    """The facts of all subjects of one kind between two positions that are not far apart, in the order of the log."""
+    # By the positions alone: an index of subjects would first have to be sorted.
+    is_of_kind = func.substr(events.c.subject, 1, len(kind) + 1) == f"{kind}."
+    query = select_facts().where(events.c.position > after, events.c.position <= through, is_of_kind)
+    with session.execute(query.order_by(events.c.position).execution_options(yield_per=_ROWS_A_FETCH)) as rows:
+        for row in rows:
+            yield recorded_of(row)
+
+
+def next_subject(session: Session, kind: str, *, after: str) -> str | None:
+    """The first subject of a kind behind this text, in their order, or None."""
+    behind = (events.c.subject > max(after, f"{kind}."), events.c.subject < f"{kind}/")
+    found: str | None = session.scalar(select(func.min(events.c.subject)).where(*behind))
+    return found
 
 
 def position_known_at(session: Session, moment: datetime) -> int:

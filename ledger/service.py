@@ -23,19 +23,20 @@ import structlog
 from nats import errors
 
 from ledger.access import SERVICE, inbox_prefix
+from ledger.answering import answerer
 from ledger.broker import make_room
 from ledger.connection import Connection, close, connect
-from ledger.database import get_db_session, get_log_session
-from ledger.errors import LedgerError, SetupError, Unreachable
+from ledger.errors import LedgerError, Unreachable
 from ledger.follower import Follower
 from ledger.intake import run_intake
+from ledger.metrics import Metrics
+from ledger.monitor import Monitor, monitoring
 from ledger.premises import House, prepared
-from ledger.reading import read_run
 from ledger.redelivery import compare_delivery, ensure_delivery
-from ledger.responder import Answer, Progress, Question, Reply, Responder
+from ledger.responder import Progress, Responder
+from ledger.scrubber import Scrubber
 from ledger.settings import Database, Settings
 from ledger.waiting import end, wait_for
-from projections import queries
 
 GRACE_SECONDS = 3.0
 LAST_SECONDS = 4.5
@@ -50,10 +51,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service that is ready: where its broker listens (with the token), and what it writes to."""
+    """A service that is ready: its broker (with the token), what it writes to, and where its health is told."""
 
     nats_url: str
     database: Database
+    http_url: str | None = None
 
 
 def serve(settings: Settings, *, on_ready: Callable[[Service], None] | None = None) -> None:
@@ -103,27 +105,38 @@ async def _until_signal(house: House, on_ready: Callable[[Service], None]) -> No
 
 async def _run(house: House, *, stop: asyncio.Event, on_ready: Callable[[Service], None]) -> None:
     """Connect and attend, again and again, until `stop`; the first attempt has to succeed."""
+    with monitoring(house.settings, Metrics()) as monitor:
+        await _run_monitored(house, monitor, stop=stop, on_ready=on_ready)
+    _log.info("service stopped")
+
+
+async def _run_monitored(
+    house: House, monitor: Monitor, *, stop: asyncio.Event, on_ready: Callable[[Service], None]
+) -> None:
     progress = Progress()
-    follower = Follower(house.database, on_moved=progress.announce)
-    work = asyncio.create_task(_attend_for_ever(house, follower, progress, stop=stop, on_ready=on_ready))
+    follower = Follower(house.database, on_moved=progress.announce, on_step=monitor.metrics.step)
+    work = asyncio.create_task(_attend_for_ever(house, follower, progress, monitor, stop=stop, on_ready=on_ready))
     stopped = asyncio.create_task(stop.wait())
+    scrubber = Scrubber(house.database, monitor.metrics, seconds_a_bot=house.settings.scrub_seconds)
     follower.start()
+    scrubber.start()
     try:
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
         follower.stop()
         await asyncio.wait({work}, timeout=GRACE_SECONDS)
     finally:
         await end(work, stopped, seconds=_END_SECONDS)
+        await asyncio.to_thread(scrubber.close)
         await asyncio.to_thread(follower.close)
     if work.done() and not work.cancelled():
         work.result()
-    _log.info("service stopped")
 
 
 async def _attend_for_ever(
     house: House,
     follower: Follower,
     progress: Progress,
+    monitor: Monitor,
     *,
     stop: asyncio.Event,
     on_ready: Callable[[Service], None],
@@ -132,8 +145,9 @@ async def _attend_for_ever(
     try:
         await ensure_delivery(connection, house.database)
         await asyncio.to_thread(follower.wait_for_first_step, GRACE_SECONDS)
-        on_ready(Service(house.url, house.database))
-        await _attend(connection, house, follower, progress, stop=stop)
+        _log.info("service ready", http=monitor.url)
+        on_ready(Service(house.url, house.database, monitor.url))
+        await _attend(connection, house, follower, progress, monitor, stop=stop)
     finally:
         await close(connection)
     backoff = _FIRST_BACKOFF_SECONDS
@@ -147,7 +161,7 @@ async def _attend_for_ever(
             continue
         backoff = _FIRST_BACKOFF_SECONDS
         try:
-            await _attend(connection, house, follower, progress, stop=stop)
+            await _attend(connection, house, follower, progress, monitor, stop=stop)
         finally:
             await close(connection)
 
@@ -158,18 +172,26 @@ async def _connect(house: House) -> Connection:
 
 
 async def _attend(
-    connection: Connection, house: House, follower: Follower, progress: Progress, *, stop: asyncio.Event
+    connection: Connection,
+    house: House,
+    follower: Follower,
+    progress: Progress,
+    monitor: Monitor,
+    *,
+    stop: asyncio.Event,
 ) -> None:
     """Door and answers on one connection, until `stop` or until the broker has closed it for good."""
-    responder = Responder(connection, _answerer(house.database), progress)
+    responder = Responder(connection, answerer(house.database), progress)
     left = asyncio.Event()
     keeper = asyncio.create_task(_keep_house(connection, house, left))
     try:
         await responder.open()
-        await run_intake(connection, house.database, stop=stop, on_recorded=follower.wake)
+        monitor.connection = connection
+        await run_intake(connection, house.database, stop=stop, on_recorded=follower.wake, metrics=monitor.metrics)
     except (Unreachable, errors.Error) as error:
         _log.warning("the broker is away", error=str(error))
     finally:
+        monitor.connection = None
         left.set()
         await end(keeper, seconds=_END_SECONDS)
         await responder.close()
@@ -192,29 +214,6 @@ async def _keep_house(connection: Connection, house: House, left: asyncio.Event)
         except (LedgerError, errors.Error, OSError, TimeoutError) as error:
             _log.warning("housekeeping failed", error=str(error))
         await wait_for(left, seconds=_HOUSE_SECONDS)
-
-
-def _answerer(database: Database) -> Answer:
-    def answer(question: Question) -> Reply | None:
-        if question.query == "recorded":
-            with get_log_session(database) as session:
-                facts = read_run(session, f"bots.{question.bot}", question.run)
-            return {"facts": [{"id": id_, "position": position, "payload": text} for id_, position, text in facts]}
-        try:
-            return _from_books(database, question)
-        except SetupError:
-            return None  # A ledger that begins has no books for a moment.
-
-    return answer
-
-
-def _from_books(database: Database, question: Question) -> Reply | None:
-    with get_db_session(database) as session:
-        if not queries.knows(session, question.bot, question.position):
-            return None
-        if question.query == "run":
-            return queries.run_state(session, question.bot, question.run)
-        return queries.portfolio(session, question.bot)
 
 
 class _Runner:

@@ -10,6 +10,8 @@ from pathlib import Path
 from ledger.errors import SetupError
 
 DEFAULT_DATA_DIR = Path("botledger-data")
+SCRUB_SECONDS = 10.0
+"""How much time a service leaves for each bot whose books it holds against the log; 0: it does not."""
 DEFAULT_NATS_URL = "nats://127.0.0.1:4222"
 
 
@@ -46,10 +48,21 @@ class Database:
         assert self.directory is not None
         return self.directory / f"books-{generation}.sqlite"
 
+    def fields(self) -> dict[str, str | None]:
+        """As JSON fields, for another process; the URL may hold a password, so it goes through no command line."""
+        directory = None if self.directory is None else str(self.directory)
+        return {"directory": directory, "url": self.url, "books_schema": self.books_schema}
+
     def __str__(self) -> str:
         if self.directory is not None:
             return str(self.directory)
         return "PostgreSQL at " + (self.url or "").rpartition("@")[2].partition("?")[0]
+
+
+def database_of(fields: Mapping[str, str | None]) -> Database:
+    """The database whose `fields` these are."""
+    directory = fields["directory"]
+    return Database(None if directory is None else Path(directory), fields["url"], fields["books_schema"] or "public")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,8 @@ class Settings:
     nats_url: str | None
     nats_seed_file: Path | None = None
     outbox_dir: Path | None = None
+    http: str | None = None
+    scrub_seconds: float = SCRUB_SECONDS
 
 
 def load_settings(
@@ -92,6 +107,8 @@ def load_settings(
         nats_url=nats_url or _value(env, "LEDGER_NATS_URL"),
         nats_seed_file=_path(env, "LEDGER_NATS_SEED_FILE"),
         outbox_dir=_path(env, "LEDGER_OUTBOX_DIR"),
+        http=env.get("LEDGER_HTTP") or None,
+        scrub_seconds=_seconds(env, "LEDGER_SCRUB_SECONDS", SCRUB_SECONDS),
     )
 
 
@@ -122,3 +139,12 @@ def _value(env: Mapping[str, str], name: str) -> str | None:
 def _path(env: Mapping[str, str], name: str) -> Path | None:
     value = env.get(name)
     return Path(value) if value else None
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    value = env.get(name)
+    if not value:
+        return default
+    if not value.isascii() or not value.isdecimal() or len(value) > 6:
+        raise SetupError(f"{name} is {value[:40]!r}; it must be a number of seconds, or 0")
+    return float(value)

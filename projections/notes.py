@@ -15,6 +15,8 @@ from projections.tables import Interest, PendingFold, table
 from projections.writer import upsert_rows
 
 _NAMES_A_QUERY = 400
+FIRST_DAY = 1
+"""The day of a note for a bot whose rows are all told again, with a date or without."""
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ from projections.generations import CHECKPOINT, are_broken, ensure_books, is_loc
 from projections.kept_books import KeptBooks
 from projections.market import Effect
 from projections.market_rows import save_market, take_in
-from projections.notes import Work, concerned, merge_notes, write_notes
+from projections.notes import FIRST_DAY, Work, concerned, merge_notes, write_notes
 from projections.retelling import retell, save_void_flags, told_before
 from projections.saving import save
 from projections.sources import bot_facts, load_commons, newest_snapshot, read_previous
@@ -228,7 +228,8 @@ class Projector:
                 self._books.keep(name, kept)
                 return late
         facts = bot_facts(session, self._commons, f"{BOTS}{name}", through=through)
-        from_day = EVERYTHING if is_retold(todo.facts, voided(facts)) else todo.from_day
+        everything = todo.from_day <= FIRST_DAY or is_retold(todo.facts, voided(facts))
+        from_day = EVERYTHING if everything else todo.from_day
         kept, rows = fold(name, facts, market, from_day=from_day)
         if kept is not None:
             self._books.keep(name, kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -19,10 +19,11 @@ def log_warnings() -> None:
     _configure([_without_rollbacks, _for_people], level=logging.WARNING)
 
 
-def log_service() -> None:
-    """For a service: everything from `info`; key-values on a terminal, else one JSON object a line."""
+def log_service(form: Literal["json", "console"] | None = None) -> None:
+    """For a service: everything from `info`; unless told otherwise key-values on a terminal, else JSON, a line each."""
     plain = structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"])
-    renderer = plain if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    is_plain = sys.stderr.isatty() if form is None else form == "console"
+    renderer = plain if is_plain else structlog.processors.JSONRenderer()
     stamps = [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
     _configure([*stamps, renderer], level=logging.INFO)
 

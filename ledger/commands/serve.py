@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import click
 
 from ledger import service
@@ -20,14 +23,26 @@ Examples:
   botledger serve --database postgresql://ledger@db/ledger --nats nats://nats:4222"""
 )
 @with_settings(shows_books_schema=True)
-def serve(settings: Settings) -> None:
+@click.option(
+    "--http",
+    metavar="HOST:PORT|off",
+    help="Health and metrics (LEDGER_HTTP, else 127.0.0.1:8224, or a free port where that is taken).",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["json", "console"]),
+    envvar="LEDGER_LOG_FORMAT",
+    help="JSON objects or key-values (LEDGER_LOG_FORMAT, else key-values on a terminal only).",
+)
+def serve(settings: Settings, http: str | None, log_format: Literal["json", "console"] | None) -> None:
     """Take messages in and keep the books up, until SIGTERM or Ctrl-C.
 
     With a directory it makes what is missing and brings its own broker, unless one is named.
     """
-    log_service()
-    service.serve(settings, on_ready=_tell)
+    log_service(log_format)
+    service.serve(replace(settings, http=http or settings.http), on_ready=_tell)
 
 
 def _tell(ready: service.Service) -> None:
-    say(f"botledger: serving {ready.database}, the broker listens on {address(ready.nats_url)}")
+    told = "" if ready.http_url is None else f", health and metrics are at {ready.http_url}"
+    say(f"botledger: serving {ready.database}, the broker listens on {address(ready.nats_url)}{told}")

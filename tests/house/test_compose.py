@@ -95,7 +95,7 @@ def test_a_container_is_read_only_and_has_no_rights_to_lose(name: str) -> None:
 @each_service
 def test_a_port_is_open_on_this_machine_only(name: str) -> None:
     for port in SERVICES[name].get("ports", []):
-        assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)
+        assert re.fullmatch(r"127\.0\.0\.1:\d+(-\d+)?:\d+", port)
 
 
 @each_service
@@ -179,8 +179,17 @@ def test_a_command_of_ours_is_one_that_the_command_line_knows(arguments: Sequenc
     command.make_context(command.name, rest, parent=context)
 
 
-def test_the_commands_that_are_checked_are_those_of_the_migration_the_service_and_its_health() -> None:
-    assert sorted(_commands()) == [("db", "check"), ("db", "upgrade"), ("serve",)]
+def test_the_commands_that_are_checked_are_those_of_the_migration_and_the_service() -> None:
+    assert sorted(_commands()) == [("db", "upgrade"), ("serve",)]
+
+
+def test_the_health_of_the_ledger_is_asked_where_it_tells_it() -> None:
+    told = SERVICES["ledger"]["environment"]["LEDGER_HTTP"]
+    port = told.rpartition(":")[2]
+    kind, program, _, code = SERVICES["ledger"]["healthcheck"]["test"]
+    assert (kind, program) == ("CMD", "python")
+    assert f"http://127.0.0.1:{port}/readyz" in code
+    assert SERVICES["ledger"]["ports"][0].endswith(f":{port}")
 
 
 def test_the_example_bot_is_python_that_compiles() -> None:

@@ -7,7 +7,17 @@ import pytest
 from tests.house.source import PACKAGES, PURE, Source, has_reason, imported, imports, reachable, sources
 
 SOURCES = sources(*PACKAGES)
-COMPOSITION_ROOT = ("ledger.service", "ledger.follower", "ledger.following", "ledger.demo", "ledger.commands")
+COMPOSITION_ROOT = (
+    "ledger.service",
+    "ledger.answering",
+    "ledger.follower",
+    "ledger.following",
+    "ledger.monitor",
+    "ledger.scrubber",
+    "ledger.scrubbing",
+    "ledger.demo",
+    "ledger.commands",
+)
 IMPURE = {"asyncio", "logging", "nats", "sqlalchemy", "sqlite3", "structlog", "threading", "time", "psycopg", "alembic"}
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "perf_counter", "time_ns", "monotonic_ns"}
 WRITING = {"append"}

@@ -1,0 +1,35 @@
+"""What bots ask, answered from log and books."""
+
+from __future__ import annotations
+
+from ledger.database import get_db_session, get_log_session
+from ledger.errors import SetupError
+from ledger.reading import read_run
+from ledger.responder import Answer, Question, Reply
+from ledger.settings import Database
+from projections import queries
+
+
+def answerer(database: Database) -> Answer:
+    """Answers questions about this ledger; None where the books do not know enough yet."""
+
+    def answer(question: Question) -> Reply | None:
+        if question.query == "recorded":
+            with get_log_session(database) as session:
+                facts = read_run(session, f"bots.{question.bot}", question.run)
+            return {"facts": [{"id": id_, "position": position, "payload": text} for id_, position, text in facts]}
+        try:
+            return _from_books(database, question)
+        except SetupError:
+            return None  # A ledger that begins has no books for a moment.
+
+    return answer
+
+
+def _from_books(database: Database, question: Question) -> Reply | None:
+    with get_db_session(database) as session:
+        if not queries.knows(session, question.bot, question.position):
+            return None
+        if question.query == "run":
+            return queries.run_state(session, question.bot, question.run)
+        return queries.portfolio(session, question.bot)
