@@ -12,7 +12,6 @@ from benchmarks.rounds import Turn, take_turns
 from benchmarks.stage import POSTGRES, Stage, fill
 from benchmarks.wire import (
     BROKERS,
-    FACTS_A_ROUND,
     SHIPPED,
     Spoken,
     publishing_bots,
@@ -26,6 +25,7 @@ from ledger.settings import Database
 from projections.compare import check
 
 ONE, TWO = "one service", "two services"
+FACTS_A_ROUND = 24_000
 
 
 def measure_two(stage: Stage, report: Report, *, rounds: int) -> None:

@@ -43,7 +43,7 @@ NOTES_A_STEP = 50
 
 
 class Overtaken(LedgerError):
-    """Another projector has moved the checkpoint; this one begins its step again."""
+    """Another projector has moved the checkpoint; this one begins its step again, or stands by."""
 
 
 class Outdated(LedgerError):
@@ -51,12 +51,25 @@ class Outdated(LedgerError):
 
 
 class Projector:
-    """Follows the log into one generation of the books: the live one unless a number is given."""
+    """Follows the log into one generation of the books: the live one unless a number is given.
 
-    def __init__(self, database: Database, *, generation: int | None = None, facts_a_step: int | None = None) -> None:
+    `gives_way`: once another projector has moved the checkpoint, each step raises Overtaken until `take_over`. Two
+    that take turns would each drop their memory at every turn.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        generation: int | None = None,
+        facts_a_step: int | None = None,
+        gives_way: bool = False,
+    ) -> None:
         self._database = database
         self._fixed = generation
         self._facts_a_step = facts_a_step
+        self._gives_way = gives_way
+        self._own_steps: tuple[int, ...] = ()
         self._generation: int | None = None
         self._position = 0
         self._steps = 0
@@ -76,9 +89,12 @@ class Projector:
             if self._database.is_sqlite and self._generation is not None:
                 dispose(self._database, generation=self._generation)  # Else its deleted file would keep its space.
             self._generation = generation
+            self._own_steps = ()
         try:
             with get_db_session(self._database, writes=True, generation=generation) as session:
-                return self._step(session)
+                moved = self._step(session)
+            self._own_steps = (self._steps,)
+            return moved
         except BaseException as error:
             self._forget()
             if isinstance(error, DatabaseError) and are_broken(error):
@@ -90,6 +106,10 @@ class Projector:
         while self.step():
             pass
         return self._position
+
+    def take_over(self) -> None:
+        """Go on from wherever another projector has left the checkpoint."""
+        self._own_steps = ()
 
     def close(self) -> None:
         """Let go of everything that is kept in memory."""
@@ -134,6 +154,8 @@ class Projector:
             raise
         if row is None:
             raise Outdated("the books have lost their checkpoint")
+        if self._gives_way and self._own_steps and row.steps not in self._own_steps:
+            raise Overtaken("another projector follows these books")
         if self._commons is None or row.steps != self._steps:
             self._forget()
             _check_books(session, row)
@@ -256,6 +278,7 @@ class Projector:
         )
         if moved.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
             raise Overtaken(f"the checkpoint was not at {self._position} any more")
+        self._own_steps = (self._steps, self._steps + 1)  # Where the answer to COMMIT is lost, it may be either.
         self._position, self._steps = position, self._steps + 1
 
 
