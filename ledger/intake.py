@@ -23,6 +23,7 @@ from ledger.bundles import LINES_LIMIT, count_lines, is_bundle, lines_of
 from ledger.connection import Connection
 from ledger.database import get_log_session
 from ledger.errors import LedgerError, Refused
+from ledger.failpoints import reach
 from ledger.inbox import Batch, Inbox
 from ledger.messages import SUBJECT_PREFIX, Fact, check_subject, decode, identity_of
 from ledger.quarantine import Refusal
@@ -49,6 +50,7 @@ async def run_intake(
     await inbox.open()
     try:
         while batch := await inbox.take():
+            reach("intake.taken")
             receipts = await _record_until_done(database, batch.messages, stop)
             if receipts is None:
                 await inbox.give_back(batch.messages)
@@ -131,11 +133,15 @@ async def _answer(connection: Connection, batch: Batch, receipts: Sequence[Recei
     last = max((receipt.position or 0 for receipt in receipts if receipt.status == "recorded"), default=None)
     _log.info("batch recorded", facts=len(receipts), last_position=last, **counts)
     try:
+        reach("receipts.begun")
         await _publish_receipts(connection, receipts)
+        reach("receipts.sent")
         if connection.reconnects != batch.reconnects:
             return  # After a power cut of the broker the same sequence may name another message by now.
         for message in batch.messages:
             await connection.publish(message.reply)
+            reach("acknowledge.sent")
+        reach("acknowledge.done")
     except (errors.Error, OSError) as error:
         _log.warning("batch recorded, not answered", error=_one_line(error))
 
@@ -153,7 +159,9 @@ async def _publish_receipts(connection: Connection, receipts: Sequence[Receipt])
 
 def _append(database: Database, entries: Sequence[log.Entry]) -> tuple[Receipt, ...]:
     with get_log_session(database, writes=True) as session:
-        return log.append(session, entries)
+        receipts = log.append(session, entries)
+    reach("append.committed")
+    return receipts
 
 
 def _append_alone(database: Database, entry: log.Entry) -> Receipt:

@@ -20,6 +20,7 @@ from ledger import chain, postgres_copy
 from ledger.columns import moment_text
 from ledger.errors import SetupError
 from ledger.events import EVENT_TYPES, Recorded, RunStarted
+from ledger.failpoints import reach
 from ledger.messages import Fact, Unknown
 from ledger.quarantine import Refusal, keep
 from ledger.receipts import Receipt
@@ -68,6 +69,7 @@ def append(session: Session, entries: Sequence[Entry], *, now: datetime | None =
     duplicate, other content a conflict. A refused entry changes nothing for its neighbours.
     """
     head = lock_head(session)
+    reach("append.locked")
     now = max(now or datetime.now(UTC), head.recorded_at)
     receipts: list[Receipt | None] = [None] * len(entries)
     facts = [(place, entry) for place, entry in enumerate(entries) if isinstance(entry, Fact)]
@@ -80,13 +82,16 @@ def append(session: Session, entries: Sequence[Entry], *, now: datetime | None =
         known = _lookup(session, [fact for _, fact in facts])
         outcome = _plan(session, facts, known, head=head, now=now)
         _insert(session, outcome.rows, tentative=False)
+    reach("append.inserted")
     if outcome.rows:
         session.execute(
             update(log_head).values(position=outcome.head.position, hash=outcome.head.hash, recorded_at=now)
         )
+    reach("append.moved")
     for place, receipt in outcome.receipts.items():
         receipts[place] = receipt
     _quarantine(session, entries, receipts, now)
+    reach("append.done")
     return tuple(receipt for receipt in receipts if receipt is not None)
 
 

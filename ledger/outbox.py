@@ -14,44 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.errors import Conflict, LedgerError, SetupError
+from ledger.errors import Conflict, LedgerError
+from ledger.failpoints import reach
 from ledger.messages import Fact, Unknown
+from ledger.outbox_file import open_file, used_bytes
 from ledger.receipts import Receipt
 
 LIMIT_BYTES = 1024 * 1024 * 1024
 KEPT_FACTS = 20_000
-BUSY_SECONDS = 30
-VERSION = 1
-_OPENING_TRIES = 50
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    subject TEXT NOT NULL,
-    id TEXT NOT NULL UNIQUE,
-    digest BLOB NOT NULL,
-    payload BLOB NOT NULL,
-    created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-    run TEXT,
-    booked INTEGER NOT NULL DEFAULT 0,
-    position INTEGER
-);
-CREATE INDEX IF NOT EXISTS facts_waiting ON facts (sequence) WHERE booked = 0;
-CREATE INDEX IF NOT EXISTS facts_of_run ON facts (run, sequence) WHERE run IS NOT NULL;
-CREATE TABLE IF NOT EXISTS refused (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    subject TEXT NOT NULL,
-    id TEXT NOT NULL,
-    payload BLOB NOT NULL,
-    run TEXT,
-    status TEXT NOT NULL,
-    position INTEGER,
-    reason TEXT NOT NULL,
-    refused_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-    told INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX IF NOT EXISTS refused_untold ON refused (number) WHERE told = 0;
-"""
 _INSERT = "INSERT OR IGNORE INTO facts (subject, id, digest, payload, run) VALUES (?, ?, ?, ?, ?)"
 _KEPT = "SELECT sequence, id, payload, run, booked, position, digest FROM facts"
 
@@ -92,7 +62,7 @@ class Outbox:
         self.path = directory / f"{subject}.sqlite"
         self._limit_bytes = limit_bytes
         self._lock = threading.RLock()
-        self._connection, self._has_wal = _open(self.path)
+        self._connection, self._has_wal = open_file(self.path)
 
     def add(self, facts: Sequence[Fact | Unknown], *, run: str | None = None) -> tuple[Kept | None, ...]:
         """Keep these facts, all or none, in one durable transaction.
@@ -103,15 +73,12 @@ class Outbox:
         """
         rows = [(fact.subject, fact.id, fact.digest, fact.payload, run) for fact in facts]
         with self._transaction() as connection:
+            reach("outbox.begun")
             self._make_room(connection, sum(len(fact.payload) for fact in facts))
-            before = connection.total_changes
-            connection.executemany(_INSERT, rows)
-            if connection.total_changes - before == len(rows):
-                return (None,) * len(rows)
-            # Undone and done again one by one: the usual case, all of them new, stays fast.
-            connection.execute("ROLLBACK")
-            connection.execute("BEGIN IMMEDIATE")
-            return tuple(_add(connection, row) for row in rows)
+            kept = _add_all(connection, rows)
+            reach("outbox.inserted")
+        reach("outbox.added")
+        return kept
 
     def recorded(self, run: str) -> tuple[Kept, ...]:
         """All that is kept of a run, waiting or booked, in the order in which it was published."""
@@ -156,6 +123,7 @@ class Outbox:
         own = [receipt for receipt in receipts if receipt.subject == self.subject]
         booked = [one for one in own if one.status in ("recorded", "duplicate", "parked")]
         with self._transaction(durable=False) as connection:
+            reach("settle.begun")
             connection.executemany(
                 "DELETE FROM facts WHERE id = ? AND digest = ? AND run IS NULL",
                 [(one.id, one.digest) for one in booked],
@@ -168,6 +136,8 @@ class Outbox:
                 if receipt.status in ("conflict", "rejected"):
                     _set_aside(connection, receipt)
             _forget_oldest(connection)
+            reach("settle.changed")
+        reach("settle.done")
 
     def untold(self) -> tuple[SetAside, ...]:
         """What was set aside and no caller has been told of yet, oldest first."""
@@ -186,12 +156,12 @@ class Outbox:
             self._connection.close()
 
     def _make_room(self, connection: sqlite3.Connection, size: int) -> None:
-        if _used(connection) + size <= self._limit_bytes:
+        if used_bytes(connection) + size <= self._limit_bytes:
             return
         # Memories give way to facts: what is booked or refused can be asked of the ledger again.
         connection.execute("DELETE FROM facts WHERE booked = 1")
         connection.execute("DELETE FROM refused WHERE told = 1")
-        if _used(connection) + size > self._limit_bytes:
+        if used_bytes(connection) + size > self._limit_bytes:
             waiting = connection.execute("SELECT count(*) FROM facts WHERE booked = 0").fetchone()[0]
             raise LedgerError(
                 f"the outbox {self.path} is full: {waiting} facts wait for the ledger; "
@@ -220,37 +190,17 @@ class Outbox:
                 raise LedgerError(f"the outbox {self.path} cannot be used: {error}") from error
 
 
-def _open(path: Path) -> tuple[sqlite3.Connection, bool]:
-    """The file, and whether it has a write-ahead log, which not every file system lets it have."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    except (OSError, sqlite3.Error) as error:
-        raise SetupError(f"the outbox {path} cannot be opened: {error}") from error
-    try:
-        has_wal = _prepare(connection)
-    except (sqlite3.Error, SetupError) as error:
-        connection.close()
-        raise SetupError(f"{path} cannot be used as an outbox: {error}; move it away if it is damaged") from error
-    return connection, has_wal
-
-
-def _prepare(connection: sqlite3.Connection) -> bool:
-    for tries_left in reversed(range(_OPENING_TRIES)):
-        try:
-            mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            break
-        except sqlite3.OperationalError:
-            # Another process changes the mode at this moment; SQLite does not wait for that by itself.
-            if not tries_left:
-                raise
-            threading.Event().wait(BUSY_SECONDS / 1_000)
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise SetupError(f"it was written by a newer release (version {version}): upgrade botledger")
-    if version < VERSION:
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-    return mode == "wal"
+def _add_all(
+    connection: sqlite3.Connection, rows: Sequence[tuple[str, str, bytes, bytes, str | None]]
+) -> tuple[Kept | None, ...]:
+    before = connection.total_changes
+    connection.executemany(_INSERT, rows)
+    if connection.total_changes - before == len(rows):
+        return (None,) * len(rows)
+    # Undone and done again one by one: the usual case, all of them new, stays fast.
+    connection.execute("ROLLBACK")
+    connection.execute("BEGIN IMMEDIATE")
+    return tuple(_add(connection, row) for row in rows)
 
 
 def _add(connection: sqlite3.Connection, row: tuple[str, str, bytes, bytes, str | None]) -> Kept | None:
@@ -285,13 +235,6 @@ def _forget_oldest(connection: sqlite3.Connection) -> None:
     for table, column, booked in (("facts", "sequence", "booked = 1"), ("refused", "number", "1 = 1")):
         newest = f"(SELECT seq FROM sqlite_sequence WHERE name = '{table}')"
         connection.execute(f"DELETE FROM {table} WHERE {booked} AND {column} <= {newest} - ?", (KEPT_FACTS,))
-
-
-def _used(connection: sqlite3.Connection) -> int:
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * size)
 
 
 def _kept(row: tuple[int, str, bytes, str | None, int, int | None, bytes]) -> Kept:

@@ -22,6 +22,7 @@ from ledger.broker import queries_subject, receipts_subject
 from ledger.bundles import BUNDLE_BYTES, bundled
 from ledger.connection import Connection
 from ledger.errors import LedgerError, SetupError, Unreachable
+from ledger.failpoints import reach
 from ledger.messages import SUBJECT_PREFIX
 from ledger.outbox import Outbox
 from ledger.receipts import decode_receipts
@@ -205,7 +206,9 @@ class Sender:
         limit = min(BUNDLE_BYTES, client.max_payload - HEADERS_BYTES)
         for data, headers in bundled(payloads, limit_bytes=limit):
             try:
+                reach("sender.begun")
                 await client.publish(subject, data, headers=headers)
+                reach("sender.sent")
             except nats.errors.MaxPayloadError as error:
                 # The broker's own limit is too small. The facts stay; what comes after them goes out all the same.
                 self._note(error)

@@ -31,6 +31,7 @@ from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable
 from ledger.columns import Amount
 from ledger.database import BOOKS, POINTER, connect, get_db_session, live_generation, sqlite_connection
 from ledger.errors import SetupError
+from ledger.failpoints import reach
 from ledger.settings import Database
 from projections.tables import PROJECTOR_VERSION, Base, Checkpoint
 
@@ -76,6 +77,7 @@ def create_generation(database: Database) -> int:
     """
     live = live_generation(database)
     number = _clear(database, live)
+    reach("rebuild.cleared")
     with _on_generation(database, number) as connection:
         for table in Base.metadata.sorted_tables:
             if connection.dialect.name == "postgresql" and _late_keys(table):
@@ -109,6 +111,7 @@ def publish(database: Database, number: int) -> None:
     Raises: SetupError where something of somebody else has one of the fixed names, or readers hold up the swap.
     """
     if database.is_sqlite:
+        reach("swap.begun")
         _sync(database.books_file(number))
         _point(database.books_file(number), database.books_link)
         return
@@ -224,7 +227,9 @@ def _point(target: Path, link: Path) -> None:
     temporary = link.with_suffix(".new")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target.name)
+    reach("swap.made")
     os.replace(temporary, link)  # noqa: PTH105 - the atomic rename is the point
+    reach("swap.switched")
     directory = os.open(link.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
@@ -234,6 +239,7 @@ def _point(target: Path, link: Path) -> None:
 
 def _swap_views(connection: Connection, database: Database, number: int) -> None:
     schema = database.books_schema
+    reach("swap.begun")
     connection.execute(text(f"SET LOCAL lock_timeout = '{_SWAP_LOCK_MILLISECONDS}ms'"))
     connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
     found = connection.execute(
@@ -253,7 +259,9 @@ def _swap_views(connection: Connection, database: Database, number: int) -> None
         connection.exec_driver_sql(
             f'CREATE OR REPLACE VIEW "{schema}"."{table.name}" AS SELECT {columns} FROM books_{number}."{table.name}"'
         )
+    reach("swap.made")
     connection.execute(text(f"UPDATE {POINTER} SET live = (number = :number)"), {"number": number})
+    reach("swap.switched")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from ledger.database import dispose, get_db_session
 from ledger.errors import LedgerError, SetupError
 from ledger.events import FactVoided, Recorded, StatementIssued
+from ledger.failpoints import reach
 from ledger.log import position_hash, read, read_head
 from ledger.settings import Database
 from projections.amending import amend, can_amend
@@ -94,6 +95,7 @@ class Projector:
             with get_db_session(self._database, writes=True, generation=generation) as session:
                 moved = self._step(session)
             self._own_steps = (self._steps,)
+            reach("fold.committed")
             return moved
         except BaseException as error:
             self._forget()
@@ -121,9 +123,11 @@ class Projector:
 
     def _step(self, session: Session) -> bool:
         self._lock(session)
+        reach("fold.locked")
         position = self._position
         facts = () if self._notes_next else self._read(session)
         if facts:
+            reach("fold.read")
             self._take(session, facts)
             position = facts[-1].position
         elif not self._fold_notes(session):
@@ -132,6 +136,7 @@ class Projector:
             self._notes_next = False
             return True
         self._move(session, position)
+        reach("fold.moved")
         self._notes_next = bool(facts)
         return True
 
@@ -214,13 +219,17 @@ class Projector:
         work = {note.bot_name: Work([], note.from_day.toordinal(), note.actions) for note in notes}
         session.expunge_all()
         session.execute(delete(PendingFold).where(PendingFold.bot_name.in_(list(work))))
+        reach("notes.taken")
         self._fold(session, work, through=self._position)
+        reach("notes.folded")
         return True
 
     def _fold(self, session: Session, work: dict[str, Work], *, through: int) -> None:
         folded = [self._fold_one(session, name, todo, through) for name, todo in work.items()]
         if folded:
+            reach("fold.folded")
             save(session, folded)
+            reach("fold.saved")
 
     def _fold_one(self, session: Session, name: str, todo: Work, through: int) -> BotRows:
         assert self._commons is not None

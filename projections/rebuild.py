@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from ledger.database import get_db_session, get_log_session, live_generation
 from ledger.errors import SetupError
+from ledger.failpoints import reach
 from ledger.log import position_hash, read_head
 from ledger.settings import Database
 from projections.commons import Commons
@@ -45,15 +46,20 @@ def rebuild(database: Database, *, progress: Progress | None = None) -> Rebuilt:
     with building(database):
         _refuse_newer(database)
         generation = create_generation(database)
+        reach("rebuild.created")
         with get_log_session(database) as session:
             through = read_head(session).position
         tell = progress or _silent
         rows = _write_all(database, generation, through=through, tell=tell)
+        reach("rebuild.written")
         complete_generation(database, generation)
+        reach("rebuild.completed")
         projector = Projector(database, generation=generation)
         reached = projector.catch_up()
         projector.close()
+        reach("rebuild.caught_up")
         publish(database, generation)
+        reach("swap.published")
         tell(reached, reached)
     return Rebuilt(generation, reached, rows)
 
@@ -78,6 +84,7 @@ def _write_all(database: Database, generation: int, *, through: int, tell: Progr
     """Fold everything up to a position into the generation, in bounded transactions; the number of rows."""
     with get_log_session(database) as log:
         commons, written = _write_market(database, generation, log, through=through)
+        reach("rebuild.market")
         names = bot_subjects(log, commons, through=through)
         written += _write_bots(database, generation, names, through=through, tell=tell)
         reached = position_hash(log, through)
@@ -113,6 +120,7 @@ def _write_bots(database: Database, generation: int, names: Sequence[str], *, th
             schema = books_schema(session)
             for prepared in chunk.tables:
                 insert_prepared(session, prepared, schema=schema)
+        reach("rebuild.chunk")
         done, rows = done + chunk.facts, rows + chunk.rows
         tell(done, through)
     return rows
