@@ -110,8 +110,7 @@ class Following:
             try:
                 moved = projector.step()
             except Overtaken:
-                self._stand_by()
-                projector.take_over()
+                projector.take_over(self._stand_by())
                 continue
             except Outdated as outdated:
                 _log.warning("the books are made anew", reason=str(outdated))
@@ -138,20 +137,21 @@ class Following:
                 self._wake.clear()
         projector.close()
 
-    def _stand_by(self) -> None:
-        """Another instance follows: look on until it does not any more."""
+    def _stand_by(self) -> int | None:
+        """Another instance follows: look on until it does not any more; the steps that it has left behind."""
         standby = Standby(self._database)
         _log.info("standing by, another projector follows")
         while not self._stop.wait(_LOOK_SECONDS):
             try:
                 if standby.is_needed():
                     _log.info("the other projector stands still, taking over")
-                    return
+                    break
             except Exception as error:  # noqa: BLE001 - the outermost loop: what ails the database, a step will tell
                 _log.debug("look at the checkpoint failed", error=type(error).__name__)
                 continue
             if standby.has_moved:
                 self._tell({"step": "moved"})
+        return standby.steps
 
     def tell_event(self, logger: object, method: str, event: MutableMapping[str, Any]) -> NoReturn:
         """Hand what is logged here to the service."""

@@ -109,9 +109,9 @@ class Projector:
             pass
         return self._position
 
-    def take_over(self) -> None:
-        """Go on from wherever another projector has left the checkpoint."""
-        self._own_steps = ()
+    def take_over(self, steps: int | None) -> None:
+        """Go on from where another projector has left the checkpoint, unless it makes one more step after all."""
+        self._own_steps = () if steps is None else (steps,)
 
     def close(self) -> None:
         """Let go of everything that is kept in memory."""

@@ -36,6 +36,11 @@ class Standby:
         self._since = clock()
         self.has_moved = False
 
+    @property
+    def steps(self) -> int | None:
+        """The steps that had been made when it last looked; None where it has seen no books."""
+        return None if self._mark is None else self._mark[1]
+
     def is_needed(self) -> bool:
         """Whether nobody has moved the checkpoint for too long; `has_moved` is whether somebody has since last time.
 
