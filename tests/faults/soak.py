@@ -30,6 +30,8 @@ WORLDS = {"postgresql": (postgres_world, POSTGRES), "sqlite": (sqlite_world, SQL
 BEGIN_SECONDS = 60.0
 DRAIN_SECONDS = 90.0
 ENCORE_SECONDS = 3.0
+CHAPTER_MINUTES = 2.0
+"""A long soak is many of these, each in a new world with the next seed: the oracle's fold is naive, and slow."""
 _TRIES = 20
 Kinds = Mapping[str, Strike[Any]]
 
@@ -163,19 +165,24 @@ def main() -> None:
     """One soak, or one on each world."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description="A soak with the real parts.")
     parser.add_argument("--on", choices=WORLDS, action="append", help="only this world")
-    parser.add_argument("--minutes", type=float, default=30.0, help="how long faults come, on each world")
+    parser.add_argument("--minutes", type=float, default=30.0, help="how long faults come, on each world, in chapters")
     parser.add_argument("--seed", type=int, default=None, help="the schedule's seed; drawn if left out")
     parser.add_argument("--home", type=Path, default=None, help="where journals, logs and data are kept afterwards")
     options = parser.parse_args()
     seed = Random().randrange(2**32) if options.seed is None else options.seed
-    well = True
-    for on in options.on or WORLDS:
-        home = Path(tempfile.mkdtemp(prefix=f"botledger-soak-{on}-", dir=options.home))
-        sys.stderr.write(f"soak on {on}, seed {seed}, in {home}\n")
-        report = soak(on, seed=seed, seconds=options.minutes * 60, home=home, tell=True)
-        sys.stdout.write("\n".join(report.lines()) + "\n")
-        well = well and not report.problems
-    sys.exit(0 if well else 1)
+    chapters = max(1, round(options.minutes / CHAPTER_MINUTES))
+    bad = 0
+    for chapter in range(chapters):
+        for on in options.on or WORLDS:
+            home = Path(tempfile.mkdtemp(prefix=f"botledger-soak-{on}-", dir=options.home))
+            sys.stderr.write(f"soak on {on}, seed {seed + chapter}, in {home}\n")
+            seconds = options.minutes * 60 / chapters
+            report = soak(on, seed=seed + chapter, seconds=seconds, home=home, tell=True)
+            sys.stdout.write("\n".join(report.lines()) + "\n\n")
+            sys.stdout.flush()
+            bad += bool(report.problems)
+    sys.stdout.write(f"{chapters} chapters from seed {seed}, {bad} with problems\n")
+    sys.exit(1 if bad else 0)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,10 @@ from ledger.speaker import Speaker
 from tests.faults.journal import JournalWriter, next_number
 from tests.faults.utterances import utterance
 
-LONGEST_PAUSE_SECONDS = 0.4
+LONGEST_PAUSE_SECONDS = 0.8
 LOOK_SECONDS = 1.0
+OUTBOX_BYTES = 96 * 1024
+"""So small that it is full some seconds after the ledger has gone away."""
 KINDS = {"bots": ("bots",), "market": ("market", "actions")}
 
 
@@ -45,7 +47,7 @@ class Process:
         number = next_number(self._path)
         chance = Random()
         while not self._stop.wait(chance.random() * LONGEST_PAUSE_SECONDS):
-            for _ in range(chance.randrange(1, 8)):
+            for _ in range(chance.randrange(1, 6)):
                 try:
                     self._say(number)
                 except (LedgerError, OSError) as error:
@@ -91,6 +93,7 @@ class Process:
             clock=None,
             excuses=lambda refused: False,
         )
+        speaker.outbox._limit_bytes = OUTBOX_BYTES  # A bot has no setting for it: nobody else needs one so small.
         settle = speaker.outbox.settle
 
         def journalled(receipts: Sequence[Receipt]) -> None:
