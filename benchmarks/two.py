@@ -25,7 +25,7 @@ from ledger.settings import Database
 from projections.compare import check
 
 ONE, TWO = "one service", "two services"
-FACTS_A_ROUND = 24_000
+FACTS_A_ROUND = 16_000
 
 
 def measure_two(stage: Stage, report: Report, *, rounds: int) -> None:

@@ -25,6 +25,7 @@ from typing import Any, NoReturn, TextIO
 import structlog
 
 from ledger.settings import Database
+from ledger.stalled import end_stalled_copies
 from projections.projector import Outdated, Overtaken, Projector
 from projections.rebuild import rebuild
 from projections.standby import Standby
@@ -145,6 +146,7 @@ class Following:
             try:
                 if standby.is_needed():
                     _log.info("the other projector stands still, taking over")
+                    end_stalled_copies(self._database)
                     break
             except Exception as error:  # noqa: BLE001 - the outermost loop: what ails the database, a step will tell
                 _log.debug("look at the checkpoint failed", error=type(error).__name__)

@@ -29,6 +29,7 @@ from ledger.messages import SUBJECT_PREFIX, Fact, check_subject, decode, identit
 from ledger.quarantine import Refusal
 from ledger.receipts import Receipt, encode_receipts
 from ledger.settings import Database
+from ledger.stalled import end_stalled_copies, is_lock_timeout
 from ledger.waiting import wait_for
 
 _SUBJECT_KEPT = 200
@@ -109,6 +110,16 @@ def _record_batch(database: Database, batch: Sequence[Msg]) -> tuple[Receipt, ..
     return record_entries(database, [entry for message in batch for entry in _entries_of(message)])
 
 
+def _record_freeing(database: Database, batch: Sequence[Msg]) -> tuple[Receipt, ...]:
+    """Record the batch; where somebody holds the head for too long, see whether it is one that was stopped."""
+    try:
+        return _record_batch(database, batch)
+    except DBAPIError as error:
+        if not is_lock_timeout(error) or not end_stalled_copies(database):
+            raise
+    return _record_batch(database, batch)
+
+
 async def _record_until_done(
     database: Database, batch: Sequence[Msg], stop: asyncio.Event
 ) -> tuple[Receipt, ...] | None:
@@ -119,7 +130,7 @@ async def _record_until_done(
     backoff = _FIRST_BACKOFF_SECONDS
     while not stop.is_set():
         try:
-            return await asyncio.to_thread(_record_batch, database, batch)
+            return await asyncio.to_thread(_record_freeing, database, batch)
         except Exception as error:  # noqa: BLE001 - the outermost loop: no message is given up
             _log.warning("batch not recorded, trying again", error=_one_line(error), retry_seconds=backoff)
         await wait_for(stop, seconds=backoff)

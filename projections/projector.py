@@ -20,12 +20,13 @@ from ledger.events import FactVoided, Recorded, StatementIssued
 from ledger.failpoints import reach
 from ledger.log import position_hash, read, read_head
 from ledger.settings import Database
+from ledger.stalled import is_lock_timeout
 from projections.amending import amend, can_amend
 from projections.book import traded
 from projections.bot_rows import BotRows
 from projections.commons import BOTS, Commons
 from projections.folding import EVERYTHING, Kept, can_go_on, fold, fold_from, go_on, is_retold
-from projections.generations import CHECKPOINT, are_broken, ensure_books, is_lock_timeout
+from projections.generations import CHECKPOINT, are_broken, ensure_books
 from projections.kept_books import KeptBooks
 from projections.market import Effect
 from projections.market_rows import save_market, take_in
@@ -38,7 +39,6 @@ from projections.voids import identity, voided
 
 FACTS_A_STEP = 1_000
 FACTS_A_STEP_BEHIND = 10_000
-BEHIND = 20_000
 BYTES_A_STEP = 4 * 1024 * 1024
 NOTES_A_STEP = 50
 
@@ -54,8 +54,7 @@ class Outdated(LedgerError):
 class Projector:
     """Follows the log into one generation of the books: the live one unless a number is given.
 
-    `gives_way`: once another projector has moved the checkpoint, each step raises Overtaken until `take_over`. Two
-    that take turns would each drop their memory at every turn.
+    `gives_way`: once another has moved the checkpoint, steps raise Overtaken until `take_over`, to keep one's memory.
     """
 
     def __init__(
@@ -144,8 +143,9 @@ class Projector:
         """The next facts, bounded in number and in bytes: a message of bars can have a thousand of them."""
         limit = self._facts_a_step
         if limit is None:
+            # Two doors record what one bot says out of its order; within a step, that costs nothing.
             behind = read_head(session).position - self._position
-            limit = FACTS_A_STEP_BEHIND if behind > BEHIND else FACTS_A_STEP
+            limit = max(FACTS_A_STEP, min(behind, FACTS_A_STEP_BEHIND))
         return read(session, after=self._position, limit=limit, payload_bytes=BYTES_A_STEP)
 
     def _lock(self, session: Session) -> None:
