@@ -11,7 +11,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,14 +27,17 @@ from tests.faults.world_postgres import POSTGRES, postgres_world
 from tests.faults.world_sqlite import SQLITE, sqlite_world
 from tests.servers import wait_until
 
-WORLDS = {"postgresql": (postgres_world, POSTGRES), "sqlite": (sqlite_world, SQLITE)}
+Kinds = Mapping[str, Strike[Any]]
+WORLDS: dict[str, tuple[Callable[[Path], AbstractContextManager[World]], Kinds]] = {
+    "postgresql": (postgres_world, POSTGRES),
+    "sqlite": (sqlite_world, SQLITE),
+}
 BEGIN_SECONDS = 60.0
 DRAIN_SECONDS = 90.0
 ENCORE_SECONDS = 3.0
 CHAPTER_MINUTES = 2.0
 """A long soak is many of these, each in a new world with the next seed: the oracle's fold is naive, and slow."""
 _TRIES = 20
-Kinds = Mapping[str, Strike[Any]]
 
 
 def soak(on: str, *, seed: int, seconds: float, home: Path, tell: bool = False) -> Report:

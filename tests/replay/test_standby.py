@@ -1,5 +1,7 @@
 """Standing by: one projector folds, any number look on, and one of them takes over when it stands still."""
 
+from collections.abc import Callable
+
 import pytest
 
 from ledger.settings import Database
@@ -80,7 +82,7 @@ def test_it_does_not_take_over_from_one_that_was_only_slow(database: Database) -
     assert_true(database, MESSAGES)
 
 
-def _fail_after(move):  # type: ignore[no-untyped-def]  # a method, whatever it takes
+def _fail_after(move: Callable[..., None]) -> Callable[..., None]:
     def moved(*arguments: object) -> None:
         move(*arguments)
         raise ZeroDivisionError
