@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -15,8 +16,10 @@ from tests.faults.world import STREAM_NAME, World
 Undo = Callable[[], object]
 WorldT = TypeVar("WorldT", bound=World)
 Strike: TypeAlias = Callable[[WorldT, Random], Undo | None]
+DIFFERS = 3
 FULL_BYTES = 4_096
 FULL_STREAM_BYTES = 1_000
+KILLED_AFTER_SECONDS = (0.5, 2.0)
 
 
 def kill_a_service(world: World, chance: Random) -> Undo | None:
@@ -69,13 +72,19 @@ def fill_the_disk_of_a_speaker(world: World, chance: Random) -> Undo | None:
 
 
 def rebuild_the_books(world: World, chance: Random) -> Undo | None:
-    """A rebuild beside the live books, while facts arrive."""
+    """A rebuild beside the live books, while facts arrive; what it would heal is looked at first."""
+    done = world.run("rebuild", "--check")
+    if done.returncode == DIFFERS:
+        world.problems.append(f"I3: books before a rebuild: {done.stdout[:1000]}")
     return _rebuilding(world).wait_or_kill
 
 
 def kill_a_rebuild(world: World, chance: Random) -> Undo | None:
     """A rebuild that is killed in the middle."""
-    return _rebuilding(world).kill
+    rebuilding = _rebuilding(world)
+    seconds = chance.uniform(*KILLED_AFTER_SECONDS)
+    time.sleep(seconds)  # What is to be interrupted has to have begun, and not to have ended.
+    return _nothing if rebuilding.kill() else None
 
 
 def delete_the_stream(world: World, chance: Random) -> Undo | None:
