@@ -146,7 +146,11 @@ class _Pair:
 def _connected(address: Address) -> socket.socket:
     if isinstance(address, str):
         found = socket.socket(socket.AF_UNIX)
-        found.connect(address)
+        try:
+            found.connect(address)
+        except OSError:
+            found.close()
+            raise
         return found
     return socket.create_connection(address)
 
