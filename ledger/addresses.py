@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from ledger.broker import broker_url
 from ledger.connection import checked_url
 from ledger.errors import SetupError, Unreachable
+from ledger.keyring import access_directory, is_set_up, seed_path
 from ledger.settings import DEFAULT_NATS_URL, Settings, load_settings
 
 OUTBOX_DIR = "outbox"
@@ -36,20 +37,21 @@ class Surroundings:
     data_dir: Path | None = None
     outbox_dir: Path | None = None
 
-    def broker(self) -> Broker:
-        """The broker as it is known now: the URL that was given, else the data directory's, else the default.
+    def broker(self, subject: str) -> Broker:
+        """The broker as it is known now to this speaker: the URL given, else the data directory's, else the default.
 
         Raises: Unreachable where the directory's service has not started yet, SetupError where the URL is
-        not one or the seed cannot be read.
+        not one, or the speaker's seed is missing or cannot be read.
         """
         settings = self._settings()
         url = broker_url(settings)
         if url is None and settings.data_dir is not None:
             raise Unreachable(f"no service has run in {settings.data_dir}: start `botledger serve` there")
-        seed_file = settings.nats_seed_file
-        if seed_file is not None and not os.access(seed_file, os.R_OK):
-            raise SetupError(f"LEDGER_NATS_SEED_FILE names {seed_file}, which cannot be read")
-        return Broker(_split(url or DEFAULT_NATS_URL), seed_file)
+        return Broker(_split(url or DEFAULT_NATS_URL), seed_file_of(settings, subject))
+
+    def has_seeds_by_name(self) -> bool:
+        """Whether each speaker has a seed of its own, or all share their credentials."""
+        return seed_directory(self._settings()) is not None
 
     def outbox_directory(self) -> Path:
         """Where the outboxes lie, one place for each ledger, so that one's leftovers never reach another.
@@ -73,6 +75,43 @@ class Surroundings:
 
     def _settings(self) -> Settings:
         return load_settings(data_dir=self.data_dir, nats_url=self.nats_url)
+
+
+def seed_file_of(settings: Settings, name: str) -> Path | None:
+    """The seed of this speaker: the one that is named, else that of its name; None where no broker asks for keys.
+
+    Raises: SetupError where it is missing or cannot be read.
+    """
+    directory = seed_directory(settings)
+    if directory is not None:
+        return seed_in(directory, name)
+    if settings.nats_seed_file is not None and not os.access(settings.nats_seed_file, os.R_OK):
+        raise SetupError(f"LEDGER_NATS_SEED_FILE names {settings.nats_seed_file}, which cannot be read")
+    return settings.nats_seed_file
+
+
+def seed_directory(settings: Settings) -> Path | None:
+    """Where each speaker has a seed under its name: named by LEDGER_NATS_SEED_FILE, else of the data directory."""
+    if settings.nats_seed_file is not None:
+        return settings.nats_seed_file if settings.nats_seed_file.is_dir() else None
+    if settings.nats_url is not None or settings.data_dir is None:
+        return None
+    directory = access_directory(settings.data_dir)
+    return directory if is_set_up(directory) else None
+
+
+def seed_in(directory: Path, name: str) -> Path:
+    """The seed of this name in a directory of keys.
+
+    Raises: SetupError where there is none.
+    """
+    found = seed_path(directory, name)
+    if not os.access(found, os.R_OK):
+        raise SetupError(
+            f"the broker asks for keys, and {name} has none in {directory}: `botledger access add {name}` gives it "
+            "one, or name another by LEDGER_NATS_SEED_FILE"
+        )
+    return found
 
 
 def _split(urls: str) -> tuple[str, ...]:

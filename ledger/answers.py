@@ -55,6 +55,15 @@ class Portfolio:
     flags: tuple[JsonValue, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What the books know of a run, complete up to `position` of the log: how it ended, if it did."""
+
+    position: int
+    success: bool
+    result: str | None
+
+
 def is_late(answer: Answer) -> bool:
     """Whether the ledger asks to be asked again."""
     return answer.get("reason") == "timeout" and "error" in answer
@@ -71,6 +80,20 @@ def read_portfolio(answer: Answer) -> Portfolio:
     try:
         return _portfolio(answer)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise LedgerError(f"the ledger's answer is not understood ({error!r}): is it of another release?") from error
+
+
+def read_run_state(answer: Answer) -> RunState:
+    """What an answer says of a run.
+
+    Raises: as of `read_portfolio`.
+    """
+    if "error" in answer:
+        _raise(answer)
+    try:
+        run = answer["run"] or {}
+        return RunState(int(answer["position"]), run.get("success") is True, run.get("result"))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LedgerError(f"the ledger's answer is not understood ({error!r}): is it of another release?") from error
 
 

@@ -86,6 +86,11 @@ async def ensure_stream(connection: Connection) -> None:
     except APIError as error:
         raise SetupError(f"the broker refuses the stream {STREAM}: {error.description}") from error
     except (errors.Error, OSError, TimeoutError) as error:
+        denied = str(connection.last_error or "")
+        if "permissions violation" in denied:  # The broker tells that aside, and leaves the question unanswered.
+            raise SetupError(
+                f"the broker does not let the service do its work: {denied}; give it its own user"
+            ) from error
         raise Unreachable(f"the broker does not answer: {str(error) or type(error).__name__}") from error
 
 
@@ -172,6 +177,7 @@ def _stream_facts(config: api.StreamConfig) -> dict[str, Any]:
         "max_msgs_per_subject": max(config.max_msgs_per_subject or -1, -1),
         "no_ack": bool(config.no_ack),
         "sealed": bool(config.sealed),
+        "allow_rollup_hdrs": bool(config.allow_rollup_hdrs),  # A bot could remove others' messages by a header.
         "subject_transform": config.subject_transform,
         "mirror": config.mirror,
         "sources": config.sources or None,

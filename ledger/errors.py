@@ -6,7 +6,8 @@ LedgerError
 │   └── Unconfirmed       facts are kept in the outbox, their receipts are missing
 ├── SetupError            fix the set-up: a path, a URL, a schema
 ├── Conflict              the id is used up by another fact
-├── Stale                 the run must not start: something newer has been recorded
+├── Stale                 the run must not start: something newer has been recorded, or another process is at it
+├── RunFinished           the run is done: there is nothing left to do
 ├── UnknownName           no such bot, symbol or row
 └── Corrupt               the log is not what was written
 """
@@ -59,6 +60,15 @@ class Conflict(LedgerError):
 
 class Stale(LedgerError):
     """Something newer of this bot has been recorded since the position that it acted on."""
+
+
+class RunFinished(LedgerError):
+    """A run with this key has finished well; `result` is what it said."""
+
+    def __init__(self, message: str, *, key: str, result: str | None) -> None:
+        super().__init__(message)
+        self.key = key
+        self.result = result
 
 
 class UnknownName(LedgerError):

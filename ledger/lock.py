@@ -1,14 +1,14 @@
-"""One service a data directory: a lock on a file, which the system takes back when its holder dies."""
+"""Locks on files, which the system takes back when their holder dies: above all, one service a data directory."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ledger.errors import SetupError
+from ledger.errors import LedgerError, SetupError
 
 LOCK_FILE = "serve.lock"
 
@@ -19,17 +19,30 @@ def directory_lock(directory: Path) -> Iterator[None]:
 
     Raises: SetupError naming the process that holds it, or where the directory cannot be written.
     """
+
+    def taken(pid: str) -> SetupError:
+        return SetupError(
+            f"{directory} is served by process {pid}: stop it first, or use its broker ({directory / 'nats.url'})"
+        )
+
+    with held(directory / LOCK_FILE, taken=taken):
+        yield
+
+
+@contextmanager
+def held(path: Path, *, taken: Callable[[str], LedgerError]) -> Iterator[None]:
+    """Hold a file while the block runs.
+
+    Raises: what `taken` makes of the process that holds it, SetupError where it cannot be written.
+    """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise SetupError(f"{directory} cannot be written: {error.strerror}") from error
+        raise SetupError(f"{path.parent} cannot be written: {error.strerror}") from error
     try:
         if not _try(descriptor):
-            pid = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
-            raise SetupError(
-                f"{directory} is served by process {pid}: stop it first, or use its broker ({directory / 'nats.url'})"
-            )
+            raise taken(os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown")
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield

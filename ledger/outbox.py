@@ -150,6 +150,14 @@ class Outbox:
         with self._transaction() as connection:
             connection.executemany("UPDATE refused SET told = 1 WHERE number = ?", [(one.number,) for one in told])
 
+    def drop(self, ids: Sequence[str], *, refused: bool = False) -> int:
+        """Let go of facts that wait, or of what was refused, whoever may miss them; how many there were."""
+        where = "refused WHERE" if refused else "facts WHERE booked = 0 AND"
+        with self._transaction() as connection:
+            before = connection.total_changes
+            connection.executemany(f"DELETE FROM {where} id = ?", [(id_,) for id_ in ids])
+            return connection.total_changes - before
+
     def close(self) -> None:
         """Close the file; what is in it stays there."""
         with self._lock:

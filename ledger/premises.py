@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import OperationalError
 
 from ledger import migrations, parked
+from ledger.access import SERVICE
+from ledger.addresses import seed_file_of, seed_in
 from ledger.database import dispose, unreachable
 from ledger.embedded import EmbeddedBroker, start_broker
 from ledger.errors import SetupError
+from ledger.keyring import access_directory, is_set_up
 from ledger.lock import directory_lock
 from ledger.settings import Database, Settings
 
@@ -33,6 +39,15 @@ def prepared(settings: Settings) -> Iterator[House]:
             dispose(settings.database)
 
 
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """What a connection is made with; once it is another, the connection has to be made anew."""
+
+    url: str
+    seed_file: Path | None
+    seed_digest: bytes | None
+
+
 class House:
     """What outlives a connection: the broker's address, and the broker itself where it is ours."""
 
@@ -41,6 +56,7 @@ class House:
         self.database = settings.database
         self._broker = broker
         self._url = settings.nats_url
+        self._entered: WayIn | None = None
 
     @property
     def url(self) -> str:
@@ -49,6 +65,28 @@ class House:
         if found is None:
             raise SetupError("no broker is named: give --nats URL, or set LEDGER_NATS_URL")
         return found
+
+    def enter(self) -> WayIn:
+        """The way to the broker, for a connection that is now made.
+
+        Raises: SetupError where no broker is named, or the service's seed is missing.
+        """
+        self._entered = self._way_in()
+        return self._entered
+
+    def has_moved(self) -> bool:
+        """Whether the way is another by now: another port, or keys instead of the token."""
+        return self._way_in() != self._entered
+
+    def _way_in(self) -> WayIn:
+        """With our own broker the seed is the directory's."""
+        if self._broker is None:
+            seed_file = seed_file_of(self.settings, SERVICE)
+        else:
+            assert self.database.directory is not None
+            keys = access_directory(self.database.directory)
+            seed_file = seed_in(keys, SERVICE) if is_set_up(keys) else None
+        return WayIn(self.url, seed_file, None if seed_file is None else _digest(seed_file))
 
     def look_after_broker(self) -> None:
         """Start our broker again where it has died."""
@@ -62,6 +100,13 @@ class House:
         """End our broker."""
         if self._broker is not None:
             self._broker.stop()
+
+
+def _digest(file: Path) -> bytes:
+    try:
+        return sha256(file.read_bytes()).digest()
+    except OSError as error:
+        raise SetupError(f"the seed {file} cannot be read: {error.strerror}") from error
 
 
 def _check_database(database: Database) -> None:

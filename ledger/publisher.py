@@ -12,11 +12,10 @@ ledger's receipts, up to a time limit; what is left goes out with the next run.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Literal, Unpack
 
-from ledger.answers import Holding, Portfolio, is_late, read_portfolio
+from ledger.answers import Holding, Portfolio, read_portfolio
 from ledger.earlier import REGISTRATIONS, booked_registration, is_booked_earlier
 from ledger.events import CostBasis
 from ledger.feeds import Actions, Feed
@@ -28,9 +27,6 @@ from ledger.speaker import Published
 from ledger.voice import Voice
 
 __all__ = ["Actions", "Bot", "Feed", "Holding", "Portfolio", "Published", "Run"]
-
-ASK_AGAIN_SECONDS = 0.1
-LONGEST_QUESTION_SECONDS = 60.0
 
 
 class Bot(Voice):
@@ -189,12 +185,16 @@ class Bot(Voice):
         """Publish facts in their wire form, all or none in one durable step: the fast way for many."""
         return self._speaker.send([self._speaker.check(fields) for fields in facts])
 
-    def run(self, key: str, *, code_version: str | None = None, after: int | None = None) -> Run:
+    def run(
+        self, key: str, *, code_version: str | None = None, after: int | None = None, exclusive: bool = False
+    ) -> Run:
         """One execution of the bot, as a `with` block; the same key again is the same run, tried once more.
 
-        `after`: start only if nothing newer of this bot is recorded than this position.
+        `after`: start only if nothing newer of this bot is recorded than this position. `exclusive`: start only if
+        no other process of the bot is at a run, nothing of it is under way, and this run has not finished well.
+        The block then raises Stale or RunFinished before its first line, Unreachable where the ledger cannot tell.
         """
-        return Run(self._speaker, key, code_version=code_version, after=after)
+        return Run(self._speaker, key, code_version=code_version, after=after, exclusive=exclusive)
 
     def portfolio(self, *, timeout_seconds: float | None = None) -> Portfolio:
         """What the bot holds, all that it has published included.
@@ -202,18 +202,7 @@ class Bot(Voice):
         Raises: Unreachable where the ledger does not answer in time, UnknownName where it does not know the bot.
         """
         limit = self._speaker.timeout_seconds if timeout_seconds is None else timeout_seconds
-        deadline = time.monotonic() + limit
-        self._speaker.start()
-        self._speaker.wait(limit)
-        while True:
-            left = max(0.0, deadline - time.monotonic())
-            # The ledger is given a little less, so that its own words come before the time is over.
-            patience = min(0.9 * left, LONGEST_QUESTION_SECONDS)
-            query = {"query": "portfolio", "position": self._speaker.position, "timeout_seconds": patience}
-            answer = self._speaker.ask(query, timeout_seconds=left)
-            if not is_late(answer) or deadline - time.monotonic() <= ASK_AGAIN_SECONDS:
-                return read_portfolio(answer)
-            time.sleep(ASK_AGAIN_SECONDS)
+        return read_portfolio(self._speaker.ask_books({"query": "portfolio"}, timeout_seconds=limit))
 
     def _publish(self, fields: Mapping[str, object], *, at: TimeInput | None, id: str | None) -> Published:  # noqa: A002
         return self._speaker.publish({**fields, "id": id, "at": self._speaker.moment(at)})

@@ -1,6 +1,7 @@
 """Bots' questions: what they ask on `ledger.queries.<kind>.<name>`, answered once the books know enough.
 
 {"query": "portfolio", "position": 4711, "timeout_seconds": 5}  →  the portfolio, complete up to that position
+{"query": "run", "run": "2026-01-05T15:30", "position": 4711}   →  {"position", "run": {"success", "result", …} or null}
 {"query": "recorded", "run": "2026-01-05T15:30"}                →  {"facts": [{"id", "position", "payload"}, …]}
 anything else, or no answer in time                             →  {"error": "…", "reason": "unknown"}
 """
@@ -21,6 +22,7 @@ from nats import errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from ledger.access import is_inbox_of
 from ledger.broker import QUERIES_PREFIX
 from ledger.connection import Connection
 from ledger.errors import Refused, UnknownName
@@ -66,10 +68,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a bot asks: its portfolio, complete up to a position of the log, or what is recorded of one of its runs."""
+    """What a bot asks: its portfolio or how a run ended, complete up to a position of the log, or a run's facts."""
 
     bot: str
-    query: Literal["portfolio", "recorded"]
+    query: Literal["portfolio", "run", "recorded"]
     position: int = 0
     run: str = ""
     timeout_seconds: float = TIMEOUT_SECONDS
@@ -105,6 +107,10 @@ class Responder:
 
     async def _take(self, message: Msg) -> None:
         if not message.reply:
+            return
+        # The answer goes out with the service's own rights, so it may go nowhere but to whom it is for.
+        if not is_inbox_of(message.subject.removeprefix(QUERIES_PREFIX), message.reply):
+            _log.warning("question not answered, its reply subject is no inbox of the asker", subject=message.subject)
             return
         if len(self._running) >= _AT_ONCE:
             await self._reply(message, _failure("the ledger is busy: ask again", "timeout"))
@@ -166,24 +172,32 @@ def read_question(subject: str, data: bytes) -> Question:
         raise Refused("message", "must be a JSON object")
     match fields.get("query"):
         case "portfolio":
-            return _portfolio_question(name.partition(".")[2], fields)
+            return _books_question(name.partition(".")[2], "portfolio", fields)
+        case "run":
+            return _books_question(name.partition(".")[2], "run", fields, run=_run(fields))
         case "recorded":
-            run = fields.get("run")
-            if not isinstance(run, str) or not _RUN.match(run):
-                raise Refused("run", f"must be {EXPECTED[RUN_PATTERN]}")
-            return Question(name.partition(".")[2], "recorded", run=run)
+            return Question(name.partition(".")[2], "recorded", run=_run(fields))
         case _:
-            raise Refused("query", 'must be "portfolio" or "recorded"')
+            raise Refused("query", 'must be "portfolio", "run" or "recorded"')
 
 
-def _portfolio_question(bot: str, fields: dict[str, object]) -> Question:
+def _run(fields: dict[str, object]) -> str:
+    run = fields.get("run")
+    if not isinstance(run, str) or not _RUN.match(run):
+        raise Refused("run", f"must be {EXPECTED[RUN_PATTERN]}")
+    return run
+
+
+def _books_question(
+    bot: str, query: Literal["portfolio", "run"], fields: dict[str, object], *, run: str = ""
+) -> Question:
     position = fields.get("position", 0)
     if type(position) is not int or not 0 <= position < 2**63:
         raise Refused("position", "must be a position of the log, or 0")
     seconds = fields.get("timeout_seconds", TIMEOUT_SECONDS)
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= MAX_TIMEOUT_SECONDS:
         raise Refused("timeout_seconds", f"must be a number from 0 to {MAX_TIMEOUT_SECONDS:g}")
-    return Question(bot, "portfolio", position=position, timeout_seconds=float(seconds))
+    return Question(bot, query, position=position, run=run, timeout_seconds=float(seconds))
 
 
 def _failure(problem: str, reason: str) -> dict[str, object]:

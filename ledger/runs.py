@@ -13,6 +13,7 @@ from ledger.errors import LedgerError, Stale, Unreachable
 from ledger.ids import attempt_id, run_fact_id
 from ledger.inputs import AmountInput, TimeInput, TradeDetails, charge_fields, short_text, trade_fields
 from ledger.speaker import Published, Speaker
+from ledger.turns import Turn
 
 _log = structlog.get_logger(__name__)
 
@@ -24,13 +25,16 @@ class Run:
     call that makes the same id publishes nothing and gives that fact back.
     """
 
-    def __init__(self, speaker: Speaker, key: str, *, code_version: str | None, after: int | None) -> None:
+    def __init__(
+        self, speaker: Speaker, key: str, *, code_version: str | None, after: int | None, exclusive: bool
+    ) -> None:
         self.key = key
         self.result: str | None = None
         self.recorded: tuple[Published, ...] = ()
         self._speaker = speaker
         self._code_version = code_version
         self._after = after
+        self._turn = Turn(speaker, key) if exclusive else None
         self._booked: dict[str, Published] = {}
         self._numbers: Counter[tuple[str, str]] = Counter()
         self._started_at = ""
@@ -38,8 +42,20 @@ class Run:
     def __enter__(self) -> Self:
         """Publish `run_started`; with `after`, wait until the ledger has taken it.
 
-        Raises: Stale where something newer than `after` is recorded, Unreachable where no receipt comes.
+        Raises: Stale where something newer than `after` is recorded, or another process is at an exclusive run;
+        RunFinished where an exclusive run has finished well; Unreachable where no receipt comes.
         """
+        if self._turn is None:
+            return self._start()
+        known = self._turn.take()
+        self._after = known if self._after is None else min(known, self._after)
+        try:
+            return self._start()
+        except BaseException:
+            self._turn.leave()
+            raise
+
+    def _start(self) -> Self:
         self._started_at = self._speaker.moment()
         started = self._speaker.publish(
             {
@@ -67,6 +83,9 @@ class Run:
             if error is None:
                 raise
             _log.error("run_finished not published", run=self.key, problem=str(problem))
+        finally:
+            if self._turn is not None:
+                self._turn.leave()
 
     def buy(
         self,

@@ -17,10 +17,12 @@ import nats.errors
 import structlog
 from nats.aio.msg import Msg
 
+from ledger.access import inbox_prefix
 from ledger.addresses import Broker
 from ledger.broker import queries_subject, receipts_subject
 from ledger.bundles import BUNDLE_BYTES, bundled
-from ledger.connection import Connection
+from ledger.connection import Connection, identity
+from ledger.denials import concerns_answers, denial
 from ledger.errors import LedgerError, SetupError, Unreachable
 from ledger.failpoints import reach
 from ledger.messages import SUBJECT_PREFIX
@@ -37,8 +39,6 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 LOOK_AGAIN_SECONDS = 0.25
 HEADERS_BYTES = 1_024
-_DENIED = "permissions violation"
-_UNAUTHORIZED = "authorization violation"
 
 _log = structlog.get_logger(__name__)
 
@@ -54,6 +54,8 @@ class Sender:
         self._client: Connection | None = None
         self._problem = "no connection yet"
         self._denied: SetupError | None = None
+        self._denied_answers: SetupError | None = None
+        self._told = ""
         self._position = 0
         self._changed = threading.Condition()
         self._stopping = False
@@ -102,7 +104,7 @@ class Sender:
     def ask(self, payload: bytes, *, timeout_seconds: float, patient: bool = True) -> bytes:
         """The ledger's answer to a query of this speaker; without patience only where a service listens now.
 
-        Raises: Unreachable where there is none in time.
+        Raises: Unreachable where there is none in time, SetupError where the broker refuses what this speaker may do.
         """
         asking = self._ask(payload, time.monotonic() + timeout_seconds, patient=patient)
         return asyncio.run_coroutine_threadsafe(asking, self._loop).result()
@@ -159,7 +161,7 @@ class Sender:
                 await client.end()
 
     async def _connect(self, client: Connection, broker: Broker) -> None:
-        self._denied = None
+        self._denied = self._denied_answers = None
         try:
             await client.connect(
                 servers=list(broker.urls),
@@ -172,17 +174,18 @@ class Sender:
                 max_outstanding_pings=2,
                 error_cb=self._on_error,
                 closed_cb=self._on_closed,
-                nkeys_seed=None if broker.seed_file is None else str(broker.seed_file),
+                inbox_prefix=inbox_prefix(self._outbox.subject),
+                **identity(broker.seed_file),
             )
         except nats.errors.NoServersError as error:
             raise Unreachable(f"the broker at {broker} does not answer ({self._problem})") from error
-        except ImportError as error:
-            raise SetupError("a seed file needs the package nkeys: pip install 'botledger[nkeys]'") from error
         self._problem = f"the broker at {broker} is there, the ledger gives no receipts: is `botledger serve` running?"
 
     async def _deliver(self, client: Connection) -> None:
         while client.is_connected and not self._stopping:
             self._awake.clear()
+            if self._denied is not None:
+                raise self._denied  # With the next connection a new key, or new permissions, may be there.
             await self._send(client)
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._awake.wait(), self._window.seconds_to_next(time.monotonic()))
@@ -222,7 +225,7 @@ class Sender:
             return
         self._window.settled(receipt.id for receipt in receipts)
         with self._changed:
-            self._denied = None
+            self._denied, self._told = None, ""
             self._position = max(self._position, *(receipt.position or 0 for receipt in receipts), 0)
             self._changed.notify_all()
         self._awake.set()
@@ -230,6 +233,7 @@ class Sender:
     async def _ask(self, payload: bytes, deadline: float, *, patient: bool) -> bytes:
         subject = queries_subject(self._outbox.subject)
         while (remaining := deadline - time.monotonic()) > 0:
+            self._raise_denied()
             client = self._client
             if client is not None:
                 try:
@@ -248,10 +252,16 @@ class Sender:
         asking = asyncio.ensure_future(client.request(subject, payload, timeout=timeout_seconds))
         while not asking.done():
             await asyncio.wait({asking}, timeout=LOOK_AGAIN_SECONDS)
-            if client is not self._client:
+            if client is not self._client or self._denied_answers is not None:
                 asking.cancel()
+                self._raise_denied()
                 raise nats.errors.ConnectionClosedError
         return asking.result()
+
+    def _raise_denied(self) -> None:
+        denied = self._denied or self._denied_answers
+        if denied is not None:
+            raise denied
 
     async def _on_error(self, error: Exception) -> None:
         self._note(error)
@@ -262,20 +272,21 @@ class Sender:
     def _note(self, error: Exception) -> None:
         """Keep what went wrong; what only the operator can mend is raised to the bot that waits."""
         text = str(error).removeprefix("nats: ")
-        own = f"{SUBJECT_PREFIX}{self._outbox.subject}".lower()
-        denied: SetupError | None = None
-        if isinstance(error, SetupError):
-            denied = error
-        elif _UNAUTHORIZED in text.lower():
-            denied = SetupError("the broker refuses the credentials of its URL or seed file: correct LEDGER_NATS_URL")
-        elif _DENIED in text and (f'"{own}"' in text or f'"{self._receipts.lower()}"' in text):
-            denied = SetupError(f"the broker does not let {self._outbox.subject} do this: {text}; grant it there")
+        denied = error if isinstance(error, SetupError) else denial(self._outbox.subject, text)
         if isinstance(error, OSError | TimeoutError | LedgerError | nats.errors.Error):
             self._problem = str(denied or text or type(error).__name__)
         else:
             self._problem = f"{type(error).__name__}: {text}"
             _log.error("sender failed, going on", subject=self._outbox.subject, error=self._problem)
-        if denied is not None:
-            with self._changed:
-                self._denied = denied
-                self._changed.notify_all()
+        if denied is None:
+            return
+        if str(denied) != self._told:
+            self._told = str(denied)
+            _log.error("the broker refuses, facts stay in the outbox", subject=self._outbox.subject, error=self._told)
+        if concerns_answers(self._outbox.subject, text):
+            self._denied_answers = denied
+            return
+        with self._changed:
+            self._denied = denied
+            self._changed.notify_all()
+        self._awake.set()

@@ -22,10 +22,11 @@ from typing import NoReturn
 import structlog
 from nats import errors
 
+from ledger.access import SERVICE, inbox_prefix
 from ledger.broker import ensure_stream, make_room
 from ledger.connection import Connection, close, connect
 from ledger.database import get_db_session, get_log_session
-from ledger.errors import LedgerError, Unreachable
+from ledger.errors import LedgerError, SetupError, Unreachable
 from ledger.follower import Follower
 from ledger.intake import run_intake
 from ledger.premises import House, prepared
@@ -151,7 +152,8 @@ async def _attend_for_ever(
 
 
 async def _connect(house: House) -> Connection:
-    return await connect(house.url, name="botledger serve", seed_file=house.settings.nats_seed_file)
+    way = house.enter()
+    return await connect(way.url, name="botledger serve", seed_file=way.seed_file, inbox_prefix=inbox_prefix(SERVICE))
 
 
 async def _attend(
@@ -174,13 +176,12 @@ async def _attend(
 
 async def _keep_house(connection: Connection, house: House, left: asyncio.Event) -> None:
     """Keep our broker alive, and room in the stream."""
-    url = house.url
     looked_at = 0.0
     while not left.is_set():
         try:
             await asyncio.to_thread(house.look_after_broker)
-            if house.url != url:
-                await close(connection)  # Our broker had to take another port.
+            if house.has_moved():
+                await close(connection)  # Our broker had to take another port, or asks for keys now.
                 return
             now = asyncio.get_running_loop().time()
             if connection.is_connected and now - looked_at > _ROOM_SECONDS:
@@ -197,11 +198,21 @@ def _answerer(database: Database) -> Answer:
             with get_log_session(database) as session:
                 facts = read_run(session, f"bots.{question.bot}", question.run)
             return {"facts": [{"id": id_, "position": position, "payload": text} for id_, position, text in facts]}
-        with get_db_session(database) as session:
-            known = queries.knows(session, question.bot, question.position)
-            return queries.portfolio(session, question.bot) if known else None
+        try:
+            return _from_books(database, question)
+        except SetupError:
+            return None  # A ledger that begins has no books for a moment.
 
     return answer
+
+
+def _from_books(database: Database, question: Question) -> Reply | None:
+    with get_db_session(database) as session:
+        if not queries.knows(session, question.bot, question.position):
+            return None
+        if question.query == "run":
+            return queries.run_state(session, question.bot, question.run)
+        return queries.portfolio(session, question.bot)
 
 
 class _Runner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 import structlog
 
 from ledger.addresses import Surroundings
+from ledger.answers import is_late
 from ledger.errors import Conflict, LedgerError, Refused, Unconfirmed, Unreachable
 from ledger.events import Event
 from ledger.ids import uuid7
@@ -21,6 +23,8 @@ from ledger.outbox import Outbox, SetAside
 from ledger.sender import Sender
 
 TOLD_AT_ONCE = 20
+ASK_AGAIN_SECONDS = 0.1
+LONGEST_QUESTION_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
 
 Clock = Callable[[], datetime]
@@ -63,7 +67,7 @@ class Speaker:
         self.subject = subject
         self.outbox = Outbox(surroundings.outbox_directory(), subject)
         self.timeout_seconds = timeout_seconds
-        self._sender = Sender(self.outbox, surroundings.broker)
+        self._sender = Sender(self.outbox, lambda: surroundings.broker(subject))
         self._require_receipts = require_receipts
         self._clock = clock or _now
         self._excuses = excuses
@@ -144,6 +148,24 @@ class Speaker:
         if not isinstance(answer, dict):
             raise Unreachable(f"what answers {self.subject} is no ledger: {data[:60]!r}")
         return answer
+
+    def ask_books(self, query: Fields, *, timeout_seconds: float) -> dict[str, Any]:
+        """The answer once the books know all that this speaker has published, asked for again while they are late.
+
+        Raises: Unreachable where receipts or an answer do not come in time.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        self.start()
+        self.wait(timeout_seconds)
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            # The ledger is given a little less, so that its own words come before the time is over.
+            patience = min(0.9 * left, LONGEST_QUESTION_SECONDS)
+            known = {"position": self.position, "timeout_seconds": patience}
+            answer = self.ask({**query, **known}, timeout_seconds=left)
+            if not is_late(answer) or deadline - time.monotonic() <= ASK_AGAIN_SECONDS:
+                return answer
+            time.sleep(ASK_AGAIN_SECONDS)
 
     def refusal_of(self, id: str) -> SetAside | None:  # noqa: A002 - the field's own name
         """Why the ledger refuses this fact, told with that; None where it does not."""

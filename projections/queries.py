@@ -63,6 +63,12 @@ def knows(session: Session, bot: str, position: int) -> bool:
     return not read(session, after=checkpoint, subject=f"bots.{bot}", limit=1)
 
 
+def run_state(session: Session, bot: str, run: str) -> Json:
+    """How far the books are, and the row of a bot's run, None where it has none."""
+    row = session.scalars(select(RunLog).where(RunLog.bot_name == bot, RunLog.run == run)).one_or_none()
+    return {"position": _checkpoint(session), "run": None if row is None else plain_fields(_fields(row))}
+
+
 def portfolio(session: Session, name: str) -> Json:
     """A bot's cash, holdings, profit and worth as one object.
 

@@ -64,8 +64,10 @@ class Delivery:
         self._counts: Counter[str] = Counter()
         self._speakers: dict[str, tuple[Outbox, Sender]] = {}
         self._problem: str | None = None
+        self._is_probed = False
         self._stack = ExitStack()
-        asyncio.run(_probe(self._surroundings.broker()))
+        if not self._surroundings.has_seeds_by_name():
+            self._probe("")  # Else nobody can look before it is known who speaks.
 
     def __enter__(self) -> Self:
         """Make room for the outboxes."""
@@ -88,7 +90,7 @@ class Delivery:
     def send(self, messages: Sequence[tuple[int, Message]]) -> None:
         """Send the messages of these lines; waits only where too many have no receipt yet.
 
-        Raises: SetupError where the broker does not let a speaker speak.
+        Raises: Unreachable where the broker does not answer, SetupError where it does not let a speaker speak.
         """
         by_subject: dict[str, list[tuple[int, Message]]] = {}
         for line, message in messages:
@@ -142,11 +144,19 @@ class Delivery:
         if self._problem is not None:
             return None
         if subject not in self._speakers:
+            self._probe(subject)
             outbox = _TellingOutbox(self._directory, subject, tell=self._came.put)
-            sender = Sender(outbox, self._surroundings.broker)
+            sender = Sender(outbox, lambda: self._surroundings.broker(subject))
             sender.start()
             self._speakers[subject] = (outbox, sender)
         return self._speakers[subject]
+
+    def _probe(self, subject: str) -> None:
+        """Look once whether the broker answers: soon, not after the time-out of the receipts."""
+        broker = self._surroundings.broker(subject)
+        if not self._is_probed:
+            asyncio.run(_probe(broker))
+        self._is_probed = True
 
     def _close(self, subject: str) -> None:
         outbox, sender = self._speakers.pop(subject)
@@ -215,7 +225,7 @@ def _answers(receipt: Receipt, waiting: _Waiting) -> bool:
 
 
 async def _probe(broker: Broker) -> None:
-    """Raises: Unreachable where no server of the broker answers: soon, not after the time-out of the receipts."""
+    """Raises: Unreachable where no server of the broker answers."""
     problem: Unreachable | None = None
     for url in broker.urls:
         try:

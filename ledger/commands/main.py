@@ -24,6 +24,7 @@ COMMANDS = {
     "serve": ("serve:serve", "Take messages in and keep the books, until SIGTERM."),
     "register": ("register:register", "Begin to keep a bot, with what it has to start with."),
     "publish": ("publish:publish", "Send messages from a file through the broker, with receipts."),
+    "outbox": ("outbox:outbox", "What bots have published and the ledger has not answered yet."),
     "import": ("importing:import_", "Read messages from a file straight into the log, in bulk."),
     "bots": ("reading:bots", "Every bot at a glance."),
     "portfolio": ("portfolio:portfolio", "What a bot holds, and what it is worth."),
@@ -44,6 +45,7 @@ COMMANDS = {
     "verify": ("verify:verify", "Prove that the log is what was written."),
     "rejected": ("rejected:rejected", "What was refused, and why; try one again."),
     "parked": ("rejected:parked", "Messages that wait for a newer release."),
+    "access": ("access:access", "Who may write what: a key for each name."),
     "db": ("db:db", "Make, upgrade or check the database of the log."),
     "completion": ("completion:completion", "The completion script for a shell."),
 }

@@ -14,6 +14,7 @@ from ledger.service import running_service
 from ledger.settings import Database, Settings, load_settings
 from tests.servers import NatsServer, PostgresTemplates
 from tests.services.bots import Ledger, MakeBot
+from tests.services.guarded import Guarded
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,16 @@ def broker(tmp_path: Path) -> Iterator[NatsServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded]:
+    """A broker that knows the service and the bots A and B by their keys; bots find theirs by the environment."""
+    found = Guarded(tmp_path, sqlite_database)
+    monkeypatch.setenv("LEDGER_NATS_SEED_FILE", str(found.keys))
+    found.server.start(found.configuration)
+    yield found
+    found.server.stop()
 
 
 @pytest.fixture

@@ -44,6 +44,10 @@ def test_stream_and_consumer_are_made_and_then_found_as_they_have_to_be(broker: 
             StreamConfig(subjects=list(SUBJECTS), discard="new", deny_delete=True, max_age=60),  # type: ignore[arg-type]  # as above
             "max_age is 60",
         ),
+        (
+            StreamConfig(subjects=list(SUBJECTS), discard="new", deny_delete=True, allow_rollup_hdrs=True),  # type: ignore[arg-type]  # as above
+            "allow_rollup_hdrs is True, not False",
+        ),
     ],
 )
 def test_a_stream_that_could_lose_messages_is_refused_by_name(

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ledger import embedded
+from ledger import broker_process, embedded
 from ledger.broker import STREAM, ensure_stream, read_url
 from ledger.connection import close, connect
 from ledger.embedded import EmbeddedBroker, start_broker
@@ -66,8 +66,8 @@ def test_one_left_behind_that_does_not_answer_is_ended(tmp_path: Path) -> None:
     os.kill(left.pid, signal.SIGSTOP)
     wait_until(lambda: _is_stopped(left.pid), what="the broker has stopped")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedded, "_ANSWER_SECONDS", 0.2)
-        patch.setattr(embedded, "STOP_SECONDS", 0.5)
+        patch.setattr(broker_process, "ANSWER_SECONDS", 0.2)
+        patch.setattr(broker_process, "STOP_SECONDS", 0.5)
         with _running(tmp_path) as broker:
             assert broker.pid != left.pid
             assert asyncio.run(_messages(broker.url)) == 0
@@ -94,9 +94,7 @@ def test_without_a_binary_it_says_what_to_install(tmp_path: Path, monkeypatch: p
 def test_a_binary_that_does_not_start_is_told_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        embedded, "_CONFIG", 'log_file: "server.log"\njetstream {{ nonsense: {port} }}\n# {host}{token}'
-    )
+    monkeypatch.setattr(embedded, "_CONFIG", 'log_file: "server.log"\njetstream {{ nonsense: {port} }}\n# {host}{who}')
     with pytest.raises(SetupError, match="nats-server does not start in"):
         start_broker(tmp_path)
 

@@ -31,6 +31,25 @@ for number in range(int(sys.argv[3])):
 sys.stdin.read()
 """
 
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from ledger.errors import LedgerError
+from ledger.messages import decode, encode
+from ledger.outbox import Outbox
+
+outbox = Outbox(Path(sys.argv[1]), "bots.RSIBot")
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+for number in range(1_000):
+    message = {"id": str(number), "type": "deposit", "at": "2026-01-05T15:30:00Z", "amount": "1", "note": "x" * 9_000}
+    try:
+        outbox.add([decode("bots.RSIBot", encode(message))])
+    except LedgerError as error:
+        print(error)
+        break
+    print(number)
+"""
+
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
@@ -218,6 +237,17 @@ def test_what_was_published_survives_the_killing_of_the_process(tmp_path: Path) 
     # One more may have been committed before it was told.
     assert waiting(outbox)[: len(told)] == told
     assert outbox.count_waiting(through=outbox.last_sequence()) - len(told) in (0, 1)
+    outbox.close()
+
+
+def test_where_the_disk_is_full_nothing_is_claimed_and_nothing_kept_is_lost(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+    ).stdout.splitlines()
+    assert "cannot be used" in told[-1] and "bots.RSIBot.sqlite" in told[-1]
+    outbox = Outbox(tmp_path, BOT)
+    assert waiting(outbox) == told[:-1], "exactly what was told as kept is kept"
+    assert len(told) > 3
     outbox.close()
 
 

@@ -14,6 +14,10 @@ from urllib.parse import urlsplit
 import nats
 import pytest
 
+from ledger.access import SERVICE, inbox_prefix, permissions
+from ledger.broker import ensure_stream
+from ledger.connection import close, connect
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -36,25 +40,32 @@ def address(tmp_path: Path) -> Iterator[Callable[[str], str]]:
 
 def test_a_bot_speaks_only_as_itself(address: Callable[[str], str]) -> None:
     async def speak() -> int:
-        ledger = await nats.connect(address("ledger_nats_url"))
-        await ledger.jetstream().add_stream(name="LEDGER", subjects=["ledger.bots.*", "ledger.actions.*"])
+        ledger = await connect(address("ledger_nats_url"), inbox_prefix=inbox_prefix(SERVICE))
+        await ensure_stream(ledger)
         errors: list[Exception] = []
 
         async def remember(error: Exception) -> None:
             errors.append(error)
 
-        bot = await nats.connect(address("example_bot_nats_url"), error_cb=remember)
+        name = inbox_prefix("bots.ExampleBot")
+        bot = await nats.connect(address("example_bot_nats_url"), error_cb=remember, inbox_prefix=name)
         for subject in ("ledger.bots.Other", "ledger.actions.ExampleBot", "$JS.API.STREAM.PURGE.LEDGER"):
             await bot.publish(subject, b"{}")
         await bot.jetstream().publish("ledger.bots.ExampleBot", b"{}")
         await bot.close()
         stored = await ledger.jetstream().stream_info("LEDGER")
-        await ledger.close()
+        await close(ledger)
         assert len(errors) == 3
         assert all("permissions violation" in str(error) for error in errors)
         return stored.state.messages
 
     assert asyncio.run(speak()) == 1
+
+
+@pytest.mark.parametrize("name", [SERVICE, "bots.ExampleBot"])
+def test_the_users_have_the_permissions_that_access_gives(name: str) -> None:
+    text = (ROOT / "deploy/nats.conf").read_text()
+    assert _without_space(permissions(name).text()) in _without_space(text)
 
 
 def test_nobody_speaks_without_a_password(address: Callable[[str], str]) -> None:
@@ -64,6 +75,10 @@ def test_nobody_speaks_without_a_password(address: Callable[[str], str]) -> None
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     assert b"Authorization Violation" in answer
     assert b"PONG" not in answer
+
+
+def _without_space(text: str) -> str:
+    return "".join(text.split())
 
 
 def _port(directory: Path, process: subprocess.Popen[bytes]) -> int:

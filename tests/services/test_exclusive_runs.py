@@ -1,0 +1,93 @@
+"""An exclusive run happens once: it does not begin where another is at it, something is newer, or all is done."""
+
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import RunFinished, Stale, Unreachable
+from ledger.settings import Database
+from tests.services.bots import NOBODY, RUN, SOON, Ledger, MakeBot, ids, payloads
+
+
+def test_a_run_that_finished_well_is_not_begun_again(
+    ledger: Ledger, make_bot: MakeBot, sqlite_database: Database
+) -> None:
+    with ledger(), make_bot() as bot:
+        with bot.run(RUN, exclusive=True) as run:
+            run.buy("QQQ", "3", price="412.10")
+            run.result = "bought"
+        with (
+            pytest.raises(RunFinished, match="has finished well already: bought") as caught,
+            bot.run(RUN, exclusive=True),
+        ):
+            raise AssertionError("the block must not begin")
+        assert (caught.value.key, caught.value.result) == (RUN, "bought")
+        with bot.run(f"{RUN}.next", exclusive=True) as run:
+            run.sell("QQQ", "1", price="413")
+    assert ids(sqlite_database) == [f"{RUN}.QQQ.0001-buy", f"{RUN}.next.QQQ.0001-sell"]
+
+
+def test_a_run_that_failed_is_begun_again_and_sees_what_it_has_booked(
+    ledger: Ledger, make_bot: MakeBot, sqlite_database: Database
+) -> None:
+    with ledger(), make_bot() as bot:
+        with pytest.raises(ZeroDivisionError), bot.run(RUN, exclusive=True) as run:
+            run.buy("QQQ", "3", price="412.10")
+            _ = 1 / 0
+        with bot.run(RUN, exclusive=True) as run:
+            assert [fact.id for fact in run.recorded] == [f"{RUN}.QQQ.0001-buy"]
+            assert run.buy("QQQ", "3", price="412.10").earlier
+            run.buy("QQQ", "4", price="412.20")
+        with pytest.raises(RunFinished), bot.run(RUN, exclusive=True):
+            raise AssertionError("the block must not begin")
+    assert ids(sqlite_database) == [f"{RUN}.QQQ.0001-buy", f"{RUN}.QQQ.0002-buy"]
+
+
+def test_while_one_process_is_at_a_run_another_one_does_not_begin(ledger: Ledger, make_bot: MakeBot) -> None:
+    with ledger(), make_bot() as one, make_bot() as other:
+        at_it = pytest.raises(Stale, match=r"process \d+ is at a run of bots.RSIBot")
+        with one.run(RUN, exclusive=True), at_it, other.run("r2", exclusive=True):
+            raise AssertionError("the block must not begin")
+        with other.run("r2", exclusive=True):
+            pass
+
+
+def test_of_two_machines_that_begin_at_once_one_is_stale(
+    ledger: Ledger, make_bot: MakeBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have asked before either has begun: without a disk in common, the log alone tells."""
+    with ledger(), make_bot() as one, make_bot(outbox_dir=tmp_path / "other") as other:
+        first, second = one.run(RUN, exclusive=True), other.run(RUN, exclusive=True)
+        assert first._turn is not None
+        assert second._turn is not None
+        known = first._turn.take(), second._turn.take()
+        assert known == (0, 0)
+        monkeypatch.setattr(first._turn, "take", lambda: known[0])
+        monkeypatch.setattr(second._turn, "take", lambda: known[1])
+        with first, pytest.raises(Stale, match="something newer than position 0"), second:
+            raise AssertionError("the block must not begin")
+
+
+def test_without_a_ledger_an_exclusive_run_does_not_begin_and_leaves_nothing(make_bot: MakeBot, tmp_path: Path) -> None:
+    bot = make_bot(nats_url=NOBODY, timeout_seconds=SOON)
+    with pytest.raises(Unreachable), bot.run(RUN, exclusive=True):
+        raise AssertionError("the block must not begin")
+    assert bot.flush(0) == 0
+    with pytest.raises(Unreachable), bot.run(RUN, exclusive=True):
+        raise AssertionError("the lock was not left")
+
+
+def test_what_an_earlier_attempt_left_in_the_outbox_comes_first(
+    ledger: Ledger, make_bot: MakeBot, sqlite_database: Database
+) -> None:
+    left = make_bot(nats_url=NOBODY, timeout_seconds=SOON)
+    left.run(RUN).__enter__().buy("QQQ", "3", price="412.10")
+    left.close()
+    with ledger(), make_bot() as bot, bot.run(RUN, exclusive=True) as run:
+        assert [fact.id for fact in run.recorded] == [f"{RUN}.QQQ.0001-buy"]
+    assert [said["type"] for said in payloads(sqlite_database)] == [
+        "run_started",
+        "trade",
+        "run_started",
+        "run_finished",
+    ]
