@@ -1,4 +1,4 @@
-"""`python -m benchmarks [append] [wire] [rebuild] [past] [idle] [help]`: measure these parts, or all of them."""
+"""`python -m benchmarks [append] [wire] [two] [rebuild] [past] [idle] [help]`: measure these parts, or all of them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from benchmarks.rebuilding import FACTS, measure_rebuild
 from benchmarks.report import Report
 from benchmarks.stage import POSTGRES, SQLITE, Stage, open_stage
 from benchmarks.targets import TARGETS
+from benchmarks.two import measure_two
 from benchmarks.wire import measure_wire
 
 ROUNDS_ON_THE_WIRE = 3
@@ -44,6 +45,7 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 PARTS: dict[str, Measure] = {
     "append": lambda stage, report, options: measure_append(stage, report, rounds=options.rounds),
     "wire": lambda stage, report, options: measure_wire(stage, report, rounds=min(options.rounds, ROUNDS_ON_THE_WIRE)),
+    "two": lambda stage, report, options: measure_two(stage, report, rounds=min(options.rounds, ROUNDS_ON_THE_WIRE)),
     "rebuild": lambda stage, report, options: measure_rebuild(stage, report, sizes=tuple(options.facts)),
     "past": lambda stage, report, options: measure_past(stage, report),
     "idle": lambda stage, report, options: measure_idle(stage, report),

@@ -16,6 +16,8 @@ def _targets() -> Iterator[Target]:
     yield Target(f"append.1000.rival.{POSTGRES}", f"append of 1,000 ≥ 1.2 × eventsourcing, {POSTGRES}", 1.2)
     for kind in (SQLITE, POSTGRES):
         yield Target(f"books.{kind}", f"published → in the books ≥ 6 × a mutable table, {kind}", 6)
+    for end in ("receipts", "books"):
+        yield Target(f"two.{end}", f"two services ≥ 0.9 × one, up to the {end}, {POSTGRES}", 0.9)
     for kind in (SQLITE, POSTGRES):
         yield Target(f"rebuild.{LARGE}.{kind}.rate", f"rebuild of {LARGE:,} ≥ 20,000 facts/s, {kind}", 20_000)
     for kind in (SQLITE, POSTGRES):

@@ -81,7 +81,7 @@ def _add_lines(report: Report, kind: str, sync: str, rates: Rates) -> None:
 
 
 def _contestants(stage: Stage, stack: ExitStack, kind: str, sync: str, *, rounds: int) -> dict[str, Turn]:
-    spoken = [_by_round(number, FACTS_A_ROUND) for number in range(rounds + 1)]
+    spoken = [spoken_in_round(number, FACTS_A_ROUND) for number in range(rounds + 1)]
     turns: dict[str, Turn] = {}
     for role in (THROW, RECORD, SERVE):
         directory = stack.enter_context(stage.directory())
@@ -95,7 +95,7 @@ def _contestants(stage: Stage, stack: ExitStack, kind: str, sync: str, *, rounds
             turns[role] = _throwing(broker.url, door, spoken)
         else:
             fleet = stack.enter_context(publishing_bots(broker.url, directory, spoken))
-            turns[role] = _publishing(fleet, database, spoken, into_books=role == SERVE)
+            turns[role] = publishing_turn(fleet, database, spoken, into_books=role == SERVE)
     names = sorted({bot for bot, _ in spoken[0]})
     directory = stack.enter_context(stage.directory())
     database = stack.enter_context(stage.ledger(kind))
@@ -110,13 +110,15 @@ def _contestants(stage: Stage, stack: ExitStack, kind: str, sync: str, *, rounds
     return {**turns, TODAY: book}
 
 
-def _by_round(number: int, facts: int) -> Spoken:
+def spoken_in_round(number: int, facts: int) -> Spoken:
     """What the bots say in a round: the bot's name and the fields of the fact."""
     found = live_trades(facts, bots=BOTS, round_=number)
     return [(subject.partition(".")[2], json.loads(data)) for subject, data in found]
 
 
-def _publishing(fleet: Fleet, database: Database, spoken: Sequence[Spoken], *, into_books: bool) -> Turn:
+def publishing_turn(fleet: Fleet, database: Database, spoken: Sequence[Spoken], *, into_books: bool) -> Turn:
+    """A round: the fleet publishes and waits for its receipts, and is then waited for in the books."""
+
     def publish(number: int) -> int:
         for bot in fleet:
             assert bot.stdin is not None

@@ -16,7 +16,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -29,14 +29,17 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from ledger.columns import exact_json
 from ledger.errors import SetupError, Unreachable
+from ledger.heartbeat import kept_awake
 from ledger.settings import Database, load_settings
 
 BOOKS = "books"
 BUSY_SECONDS = 30
 LOCK_SECONDS = 5
-IDLE_SECONDS = {"log": 10, "books": 60}
-"""How long a writer may think inside its transaction: the door does not, the projector folds a bot there."""
+IDLE_SECONDS = 5
+"""How long a writer may be silent inside its transaction. One that folds a large book gives signs of life."""
 CONNECT_SECONDS = 10
+_VANISHED = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""A server that vanishes without a word is noticed after about ten seconds, not after the system's two hours."""
 POINTER = "books.generations"
 _GENERATION_FILE = re.compile(r"books-(\d+)\.sqlite")
 
@@ -64,7 +67,8 @@ def get_db_session(
         raise SetupError(f"there are no books in {database} yet: start `botledger serve`, or run `botledger rebuild`")
     engine = _engine(database, "books" if writes else "read", number if database.is_sqlite else None)
     target = None if database.is_sqlite else f"books_{number}"
-    with _session(engine, {BOOKS: target}) as session:
+    keeping = kept_awake if writes and not database.is_sqlite else nullcontext
+    with _session(engine, {BOOKS: target}) as session, keeping(session):
         yield session
 
 
@@ -228,12 +232,13 @@ def _postgres_engine(database: Database, role: Role, generation: int | None) -> 
     else:
         options += [
             f"-c lock_timeout={LOCK_SECONDS}s",
-            f"-c idle_in_transaction_session_timeout={IDLE_SECONDS[role]}s",
+            f"-c idle_in_transaction_session_timeout={IDLE_SECONDS}s",
         ]
     if role == "books":
         options.append("-c synchronous_commit=off")
     arguments: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
+        **_VANISHED,
         "options": " ".join(options),
         "application_name": f"botledger {role}",
     }

@@ -2,8 +2,9 @@
 
     LEDGER_FAILPOINT=append.committed:2:kill:/tmp/fired     the second time that this place is reached, once only
 
-A fault is `kill` (the process ends at once, as by SIGKILL), `raise` (an error that nobody foresaw) or `lost` (the
-database's connection ends, so that the outcome of what went before is unknown). The file is made when it happens, and
+A fault is `kill` (the process ends at once, as by SIGKILL), `raise` (an error that nobody foresaw), `lost` (the
+database's connection ends, so that the outcome of what went before is unknown) or `stop` (SIGSTOP: it goes on from
+here when somebody wakes it). The file is made when it happens, and
 while it is there it does not happen again, in no process. Without the variable a place costs one look at a name.
 """
 
@@ -20,6 +21,7 @@ from ledger.errors import SetupError
 
 VARIABLE = "LEDGER_FAILPOINT"
 FAULTS = ("kill", "raise", "lost")
+STOP = "stop"
 PLACES = {
     "door": (
         "intake.taken",
@@ -85,6 +87,9 @@ class _Plan:
         self.count += 1
         if self.count != self.hit or not _claim(self.fired):
             return
+        if self.fault == STOP:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            return
         self.fail()
 
     def fail(self) -> NoReturn:
@@ -115,7 +120,7 @@ def _read(text: str) -> _Plan:
     hit, _, rest = rest.partition(":")
     fault, _, fired = rest.partition(":")
     known = any(place in places for places in PLACES.values())
-    if not known or not hit.isdecimal() or fault not in FAULTS or not fired:
+    if not known or not hit.isdecimal() or fault not in (*FAULTS, STOP) or not fired:
         raise SetupError(f"{VARIABLE} is {text!r}; it must be PLACE:HIT:FAULT:FILE, or unset outside of tests")
     return _Plan(place, int(hit), fault, Path(fired))
 

@@ -26,13 +26,16 @@ from typing import Any, NoReturn, TextIO
 import structlog
 
 from ledger.settings import Database
+from ledger.stalled import end_stalled_copies
 from projections.projector import Outdated, Overtaken, Projector
 from projections.rebuild import rebuild
+from projections.standby import Standby
 
 LAST_SECONDS = 3.5
 _READ_BYTES = 4096
 _FIRST_BACKOFF_SECONDS = 0.1
 _LAST_BACKOFF_SECONDS = 5.0
+_LOOK_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 
 
@@ -102,7 +105,7 @@ class Following:
 
     def follow(self) -> None:
         """Step until it is stopped; whatever goes wrong, the books wait until they can go on."""
-        projector = Projector(self._database)
+        projector = Projector(self._database, gives_way=True)
         backoff = _FIRST_BACKOFF_SECONDS
         begun = False
         while not self._stop.is_set():
@@ -110,7 +113,7 @@ class Following:
             try:
                 moved = projector.step()
             except Overtaken:
-                self._stop.wait(_FIRST_BACKOFF_SECONDS)  # Another instance follows as well: its turn.
+                projector.take_over(self._stand_by())
                 continue
             except Outdated as outdated:
                 _log.warning("the books are made anew", reason=str(outdated))
@@ -136,6 +139,23 @@ class Following:
                 self._wake.wait(self._idle_seconds)
                 self._wake.clear()
         projector.close()
+
+    def _stand_by(self) -> int | None:
+        """Another instance follows: look on until it does not any more; the steps that it has left behind."""
+        standby = Standby(self._database)
+        _log.info("standing by, another projector follows")
+        while not self._stop.wait(_LOOK_SECONDS):
+            try:
+                if standby.is_needed():
+                    _log.info("the other projector stands still, taking over")
+                    end_stalled_copies(self._database)
+                    break
+            except Exception as error:  # noqa: BLE001 - the outermost loop: what ails the database, a step will tell
+                _log.debug("look at the checkpoint failed", error=type(error).__name__)
+                continue
+            if standby.has_moved:
+                self._tell({"step": "moved"})
+        return standby.steps
 
     def tell_event(self, logger: object, method: str, event: MutableMapping[str, Any]) -> NoReturn:
         """Hand what is logged here to the service."""

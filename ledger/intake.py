@@ -33,6 +33,7 @@ from ledger.quarantine import Refusal
 from ledger.receipts import Receipt, encode_receipts
 from ledger.redelivery import ensure_delivery
 from ledger.settings import Database
+from ledger.stalled import end_stalled_copies, is_lock_timeout
 from ledger.waiting import wait_for
 
 _SUBJECT_KEPT = 200
@@ -127,6 +128,16 @@ def _record_batch(database: Database, batch: Batch) -> tuple[Receipt, ...]:
     return record_entries(database, entries, delivered=batch.delivered)
 
 
+def _record_freeing(database: Database, batch: Batch) -> tuple[Receipt, ...]:
+    """Record the batch; where somebody holds the head for too long, see whether it is one that was stopped."""
+    try:
+        return _record_batch(database, batch)
+    except DBAPIError as error:
+        if not is_lock_timeout(error) or not end_stalled_copies(database):
+            raise
+    return _record_batch(database, batch)
+
+
 async def _record_until_done(
     database: Database, batch: Batch, stop: asyncio.Event, metrics: Metrics
 ) -> tuple[Receipt, ...] | None:
@@ -138,7 +149,7 @@ async def _record_until_done(
     while not stop.is_set():
         began = time.perf_counter()
         try:
-            receipts = await asyncio.to_thread(_record_batch, database, batch)
+            receipts = await asyncio.to_thread(_record_freeing, database, batch)
         except Exception as error:  # noqa: BLE001 - the outermost loop: no message is given up
             metrics.append_failed()
             _log.warning("batch not recorded, trying again", error=_one_line(error), retry_seconds=backoff)

@@ -33,6 +33,7 @@ from ledger.database import BOOKS, POINTER, connect, get_db_session, live_genera
 from ledger.errors import SetupError
 from ledger.failpoints import reach
 from ledger.settings import Database
+from ledger.stalled import is_lock_timeout
 from projections.tables import PROJECTOR_VERSION, Base, Checkpoint
 
 _LOCK_KEY = 0x626F6F6B73  # "books"
@@ -190,11 +191,6 @@ def are_broken(error: DatabaseError) -> bool:
     if getattr(error.orig, "sqlite_errorname", "").startswith(_BROKEN_FILES):
         return True
     return str(error.orig).startswith(("no such table", "no such column"))
-
-
-def is_lock_timeout(error: OperationalError) -> bool:
-    """Whether PostgreSQL gave up waiting for another transaction's lock."""
-    return getattr(error.orig, "sqlstate", None) == "55P03"
 
 
 def _clear_files(database: Database, live: int | None) -> int:

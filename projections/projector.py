@@ -20,12 +20,13 @@ from ledger.events import FactVoided, Recorded, StatementIssued
 from ledger.failpoints import reach
 from ledger.log import position_hash, read, read_head
 from ledger.settings import Database
+from ledger.stalled import is_lock_timeout
 from projections.amending import amend, can_amend
 from projections.book import traded
 from projections.bot_rows import BotRows
 from projections.commons import BOTS, Commons
 from projections.folding import EVERYTHING, Kept, can_go_on, fold, fold_from, go_on, is_retold
-from projections.generations import CHECKPOINT, are_broken, ensure_books, is_lock_timeout
+from projections.generations import CHECKPOINT, are_broken, ensure_books
 from projections.kept_books import KeptBooks
 from projections.market import Effect
 from projections.market_rows import save_market, take_in
@@ -38,13 +39,12 @@ from projections.voids import identity, voided
 
 FACTS_A_STEP = 1_000
 FACTS_A_STEP_BEHIND = 10_000
-BEHIND = 20_000
 BYTES_A_STEP = 4 * 1024 * 1024
 NOTES_A_STEP = 50
 
 
 class Overtaken(LedgerError):
-    """Another projector has moved the checkpoint; this one begins its step again."""
+    """Another projector has moved the checkpoint; this one begins its step again, or stands by."""
 
 
 class Outdated(LedgerError):
@@ -52,12 +52,24 @@ class Outdated(LedgerError):
 
 
 class Projector:
-    """Follows the log into one generation of the books: the live one unless a number is given."""
+    """Follows the log into one generation of the books: the live one unless a number is given.
 
-    def __init__(self, database: Database, *, generation: int | None = None, facts_a_step: int | None = None) -> None:
+    `gives_way`: once another has moved the checkpoint, steps raise Overtaken until `take_over`, to keep one's memory.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        generation: int | None = None,
+        facts_a_step: int | None = None,
+        gives_way: bool = False,
+    ) -> None:
         self._database = database
         self._fixed = generation
         self._facts_a_step = facts_a_step
+        self._gives_way = gives_way
+        self._own_steps: tuple[int, ...] = ()
         self._generation: int | None = None
         self._position = 0
         self._steps = 0
@@ -77,9 +89,11 @@ class Projector:
             if self._database.is_sqlite and self._generation is not None:
                 dispose(self._database, generation=self._generation)  # Else its deleted file would keep its space.
             self._generation = generation
+            self._own_steps = ()
         try:
             with get_db_session(self._database, writes=True, generation=generation) as session:
                 moved = self._step(session)
+            self._own_steps = (self._steps,)
             reach("fold.committed")
             return moved
         except BaseException as error:
@@ -93,6 +107,10 @@ class Projector:
         while self.step():
             pass
         return self._position
+
+    def take_over(self, steps: int | None) -> None:
+        """Go on from where another projector has left the checkpoint, unless it makes one more step after all."""
+        self._own_steps = () if steps is None else (steps,)
 
     def close(self) -> None:
         """Let go of everything that is kept in memory."""
@@ -125,8 +143,9 @@ class Projector:
         """The next facts, bounded in number and in bytes: a message of bars can have a thousand of them."""
         limit = self._facts_a_step
         if limit is None:
+            # Two doors record what one bot says out of its order; within a step, that costs nothing.
             behind = read_head(session).position - self._position
-            limit = FACTS_A_STEP_BEHIND if behind > BEHIND else FACTS_A_STEP
+            limit = max(FACTS_A_STEP, min(behind, FACTS_A_STEP_BEHIND))
         return read(session, after=self._position, limit=limit, payload_bytes=BYTES_A_STEP)
 
     def _lock(self, session: Session) -> None:
@@ -140,6 +159,8 @@ class Projector:
             raise
         if row is None:
             raise Outdated("the books have lost their checkpoint")
+        if self._gives_way and self._own_steps and row.steps not in self._own_steps:
+            raise Overtaken("another projector follows these books")
         if self._commons is None or row.steps != self._steps:
             self._forget()
             _check_books(session, row)
@@ -228,9 +249,8 @@ class Projector:
                 self._books.keep(name, kept)
                 return late
         facts = bot_facts(session, self._commons, f"{BOTS}{name}", through=through)
-        everything = todo.from_day <= FIRST_DAY or is_retold(todo.facts, voided(facts))
-        from_day = EVERYTHING if everything else todo.from_day
-        kept, rows = fold(name, facts, market, from_day=from_day)
+        retold = todo.from_day <= FIRST_DAY or is_retold(todo.facts, voided(facts))
+        kept, rows = fold(name, facts, market, from_day=EVERYTHING if retold else todo.from_day)
         if kept is not None:
             self._books.keep(name, kept)
         return rows
@@ -267,6 +287,7 @@ class Projector:
         )
         if moved.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
             raise Overtaken(f"the checkpoint was not at {self._position} any more")
+        self._own_steps = (self._steps, self._steps + 1)  # Where the answer to COMMIT is lost, it may be either.
         self._position, self._steps = position, self._steps + 1
 
 

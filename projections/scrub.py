@@ -15,10 +15,11 @@ from ledger.database import get_db_session, live_generation
 from ledger.log import position_hash
 from ledger.reading import next_subject
 from ledger.settings import Database
+from ledger.stalled import is_lock_timeout
 from projections.commons import BOTS, Commons
 from projections.compare import Difference, compare_bot, one_snapshot
 from projections.folding import fold
-from projections.generations import CHECKPOINT, is_lock_timeout
+from projections.generations import CHECKPOINT
 from projections.notes import FIRST_DAY, Work, write_notes
 from projections.sources import bot_facts, load_commons
 from projections.tables import PROJECTOR_VERSION, Bot, Checkpoint, PendingFold, RunLog, Trade, table

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -51,6 +52,18 @@ class NatsServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def pids(self) -> list[int]:
+        """The running process, where there is one."""
+        return [] if self._process is None or self._process.poll() is not None else [self._process.pid]
+
+    def continue_or_start(self) -> None:
+        """Wake it where it was stopped, start it as it was where it has ended."""
+        for pid in self.pids:
+            os.kill(pid, signal.SIGCONT)
+        if not self.pids:
+            self.start((self._directory / "nats.conf").read_text())
+
     def start(self, config: str = "jetstream {}") -> None:
         """Start it, on the port and the store of its last life."""
         (self._directory / "nats.conf").write_text(config)
@@ -80,6 +93,13 @@ class NatsServer:
 @contextmanager
 def running_postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server made for this run and thrown away after it."""
+    with postgres_server() as server:
+        yield server.get_uri()
+
+
+@contextmanager
+def postgres_server() -> Iterator[Any]:
+    """The same as the package's own object: `get_uri`, `get_pid`, and `ensure_postgres_running` after it was killed."""
     # The package makes its run-time directory when it is imported, and again at the end of the process, for one lock;
     # it warns where it has to fall back.
     runtime = Path(tempfile.gettempdir()) / f"botledger-run-{os.getuid()}"
@@ -95,7 +115,7 @@ def running_postgres() -> Iterator[str]:
     else:
         os.environ["XDG_RUNTIME_DIR"] = before
     try:
-        yield server.get_uri()
+        yield server
     finally:
         server.cleanup()
         shutil.rmtree(home)
