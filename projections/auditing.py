@@ -9,21 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Context, Decimal
+from decimal import Context
+from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
-from ledger.amounts import canonical
 from ledger.database import get_db_session
 from ledger.log import position_hash, read_head
 from ledger.schema import events
 from ledger.settings import Database
 from projections.audit.cash import cash_of
-from projections.audit.facts import Fact, Identity, decimal, identity
-from projections.audit.tables import KEYS, Common, Tables, finished, tables_of_bot, tables_of_market
+from projections.audit.facts import Fact, Identity, Row, canonical, decimal, identity
+from projections.audit.tables import KEYS, Common, Tables, tables_of_bot, tables_of_market
 from projections.audit.voids import heard
 from projections.compare import Difference, differences_of, live_rows, one_snapshot, shown
 from projections.generations import CHECKPOINT
@@ -41,7 +41,8 @@ _POSITIONS = {
     "flags": {"fact": "position"},
 }
 """Columns that are positions in the log, by what the auditor calls them: it names a fact by subject and id."""
-DIGITS = 300
+_LONG_DIGITS = 100
+"""A book is flagged `inexact` where a product on the way to its numbers has 300 digits: then some of them are long."""
 _UNBOUND = Context(prec=10_000)
 _UNREADABLE = (ArithmeticError, AttributeError, TypeError, ValueError, DatabaseError)
 """What SQLite gives where an owner, or a broken disk, has put something into a column that is none of its values."""
@@ -135,18 +136,19 @@ def _audit_bot(
     positions: Mapping[Identity, int],
 ) -> None:
     """I3 and I9 for one bot: every table, and the cash once more from the facts alone."""
-    again = {of: finished(rows, KEYS[of]) for of, rows in tables_of_bot(name, own, common).items()}
+    again = tables_of_bot(name, own, common)
     flagged = select(func.count()).where(Flag.bot_name == name, Flag.kind == "inexact")
-    if session.scalar(flagged) and any(_is_rounded(row) for rows in again.values() for row in rows):
+    if session.scalar(flagged) and any(_is_long(row) for rows in again.values() for row in rows):
         found.rounded += 1
         return
     found.bots += 1
     _compare(session, found, again, positions, name)
     heard_of = heard([*own, *common.voids.get(name, [])])
-    cash = {currency: decimal(amount) for currency, amount in cash_of(name, [*heard_of, *common.actions]).items()}
+    cash = cash_of(name, [*heard_of, *common.actions])
     told = session.scalar(select(Bot.cash).where(Bot.name == name)) or {}
-    if cash != {currency: canonical(amount) for currency, amount in told.items()}:
-        found.problems.append(f"{name}: the cash {shown(told)} is not what came in less what went out, {shown(cash)}")
+    if cash != told:
+        expected = shown(canonical(cash))
+        found.problems.append(f"{name}: the cash {shown(told)} is not what came in less what went out, {expected}")
 
 
 def _compare(session: Session, found: Audit, again: Tables, positions: Mapping[Identity, int], bot: str | None) -> None:
@@ -158,7 +160,7 @@ def _compare(session: Session, found: Audit, again: Tables, positions: Mapping[I
         columns = table(of).columns
         owner = columns.get("name" if of is Bot else "bot_name")
         conditions = [] if owner is None else [owner.is_(None) if bot is None else owner == bot]
-        rows = [_with_positions(name, row, positions) for row in finished(again.get(name, []), KEYS[name])]
+        rows = [_with_positions(name, row, positions) for row in again.get(name, [])]
         found.rows += len(rows)
         try:
             live = list(live_rows(session, of, *conditions))
@@ -166,20 +168,42 @@ def _compare(session: Session, found: Audit, again: Tables, positions: Mapping[I
             reason = str(error).partition("\n")[0]
             found.problems.append(f"{name}{f' of {bot}' if bot else ''} cannot be read: {reason}")
         else:
-            found.add(differences_of(name, live, rows))
+            found.add(differences_of(name, *_unequal(of, live, rows)))
 
 
-def _with_positions(name: str, row: Mapping[str, object], positions: Mapping[Identity, int]) -> dict[str, Any]:
+def _with_positions(name: str, row: Row, positions: Mapping[Identity, int]) -> dict[str, Any]:
+    """The auditor's row with the columns of the table."""
     renamed = _POSITIONS.get(name, {})
-    return {
-        renamed.get(column, column): positions[value] if column in renamed else value for column, value in row.items()
-    }
+    found: dict[str, Any] = {column: value for column, value in row.items() if column not in renamed}
+    for column, other in renamed.items():
+        fact = row[column]
+        assert isinstance(fact, tuple)
+        found[other] = positions[fact]
+    return found
 
 
-def _is_rounded(row: Mapping[str, object]) -> bool:
-    """Whether a row has a number that the projector had to round."""
+def _unequal(
+    of: type[Base], live: Iterable[dict[str, Any]], again: Iterable[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows that have no equal on the other side (a Decimal equals its Fraction)."""
+    key_of = [str(column.key) for column in inspect(of).primary_key]
+    waiting = {tuple(row[column] for column in key_of): row for row in again}
+    left = []
+    for row in live:
+        key = tuple(row[column] for column in key_of)
+        other = waiting.get(key)
+        if other is not None and all(row[column] == value for column, value in other.items()):
+            del waiting[key]
+        else:
+            left.append(row)
+    return left, [{column: canonical(value) for column, value in row.items()} for row in waiting.values()]
+
+
+def _is_long(row: Row) -> bool:
+    """Whether a row has a number so long that the projector may have had to round it."""
     cells = [inner for cell in row.values() for inner in (cell.values() if isinstance(cell, dict) else (cell,))]
-    return any(isinstance(cell, Decimal) and len(cell.normalize(_UNBOUND).as_tuple().digits) > DIGITS for cell in cells)
+    numbers = [decimal(cell).normalize(_UNBOUND) for cell in cells if isinstance(cell, Fraction)]
+    return any(len(found.as_tuple().digits) > _LONG_DIGITS for found in numbers)
 
 
 def _positions(facts: Iterable[Fact]) -> dict[Identity, int]:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ledger.amounts import canonical, plain
+from ledger.amounts import plain
 from ledger.database import get_db_session
 from ledger.settings import Database
 from projections.bot_rows import BotRows
@@ -134,22 +134,12 @@ def _compare_row(
         yield Difference(name, _told(key), "", shown(live), shown(again))
         return
     for column, value in again.items():
-        if _normal(live[column]) != _normal(value):
+        if live[column] != value:
             yield Difference(name, _told(key), column, shown(live[column]), shown(value))
 
 
 def _told(key: Key) -> str:
     return " ".join(shown(part) or "-" for part in key)
-
-
-def _normal(value: object) -> object:
-    match value:
-        case Decimal():
-            return canonical(value)
-        case dict():
-            return {name: _normal(amount) for name, amount in value.items()}
-        case _:
-            return value
 
 
 def shown(value: object) -> str | None:

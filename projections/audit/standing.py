@@ -14,7 +14,7 @@ def bot_row(book: Book, own: list[Fact], market: Market) -> Row:
     for fact in own:
         if kind_of(fact) == "bot_registered":
             description = said(fact.message, "description", description)
-    value = valuation(book, market, LAST_MOMENT)
+    value = valuation(book, holdings(book), market, LAST_MOMENT)
     return {
         "name": book.bot,
         "description": description,
@@ -47,10 +47,9 @@ def holding_row(book: Book, symbol: str, costs: dict[str, Fraction], market: Mar
     currency, cost = next(iter(costs.items())) if len(costs) == 1 else (None, None)
     quantity = holdings(book).get(symbol, ZERO)
     row: Row = {"bot_name": book.bot, "symbol": symbol, "quantity": quantity, "cost_basis": cost, "currency": currency}
-    found = unit_value(symbol, book, market, LAST_MOMENT, currency or book.settings.base_currency)
-    if found is None:
+    prices, value = unit_value(symbol, book, market, LAST_MOMENT, currency or book.settings.base_currency)
+    if value is None:
         return row | {"price": None, "price_at": None, "market_value": None, "unrealised_profit": None}
-    prices, value = found
     return row | {
         "price": value,
         "price_at": prices[0].time,

@@ -34,42 +34,44 @@ def price_of(symbol: str, book: Book, market: Market, end: datetime) -> tuple[Pr
 
 def unit_value(
     symbol: str, book: Book, market: Market, end: datetime, currency: str
-) -> tuple[list[Price], Fraction] | None:
-    """One share in a currency, and the price and rate that say so."""
+) -> tuple[list[Price], Fraction | None]:
+    """One share in a currency, None where that is not known; and the price and the rate that say so."""
     found = price_of(symbol, book, market, end)
     if found is None:
-        return None
+        return [], None
     price, amount = found
     rate = rate_of(price.currency, currency, market, end)
     if rate is None:
-        return None
-    return [price, *rate[0]], amount * rate[1]
+        return [price], None
+    return [price, *rate[0]], amount if price.currency == currency else amount * rate[1]
 
 
-def valuation(book: Book, market: Market, end: datetime) -> Valuation:
-    """Cash and holdings at the prices and rates of a moment."""
+def valuation(book: Book, held: dict[str, Fraction], market: Market, end: datetime) -> Valuation:
+    """Cash and what is held at the prices and rates of a moment."""
     result = Valuation()
     base = book.settings.base_currency
     cash = {currency: amount for currency, amount in book.cash.items() if amount != 0}
-    values = [(currency, amount, rate_of(currency, base, market, end)) for currency, amount in cash.items()]
     currencies = set(cash)
-    for symbol, quantity in holdings(book).items():
-        found, value = price_of(symbol, book, market, end), unit_value(symbol, book, market, end, base)
-        values.append((symbol, quantity, value))
-        if found is not None:
-            currencies.add(found[0].currency)
-            if value is None:
-                result.lost.append(found[0])
+    values: list[tuple[str, Fraction, list[Price], Fraction | None]] = []
+    for currency, amount in cash.items():
+        rate = rate_of(currency, base, market, end)
+        values.append((currency, amount, *(rate or ([], None))))
+    for symbol, quantity in held.items():
+        prices, value = unit_value(symbol, book, market, end, base)
+        values.append((symbol, quantity, prices, value))
+        if prices:
+            currencies.add(prices[0].currency)
     for currency in currencies:
         inverse = newest_bar(market, f"{base}{currency}=X", end)
         if inverse is not None and inverse.amount == 0:
             result.lost.append(inverse)
-    for name, amount, value in values:
+    for name, amount, prices, value in values:
         if value is None:
             result.unpriced.add(name)
+            result.lost += prices
         else:
-            result.used += value[0]
-            result.worth += amount * value[1]
+            result.used += prices
+            result.worth += amount * value
     return result
 
 
@@ -80,12 +82,12 @@ def flow_value(flow: Flow, book: Book, market: Market, end: datetime) -> Fractio
         rate = rate_of(flow.currency, base, market, end)
         return None if rate is None else flow.amount * rate[1]
     assert flow.symbol is not None
-    value = unit_value(flow.symbol, book, market, end, base)
+    _, value = unit_value(flow.symbol, book, market, end, base)
     if value is None:
         return None
     later = [split for split in market.splits.get(flow.symbol, []) if flow.at < at(split) < end]
     new, old = split_products(later)
-    return share(flow.amount, new, old) * value[1]
+    return share(flow.amount, new, old) * value
 
 
 def days_to_try(facts: Sequence[Fact], market: Market) -> list[date]:
@@ -100,13 +102,16 @@ def worth_rows(bot: str, facts: Sequence[Fact], market: Market) -> list[Row]:
     waiting = deque(entered(bot, facts))
     pending: list[Flow] = []
     rows: list[Row] = []
+    held, both = holdings(book), portfolio(book)
     for day in days_to_try(waiting, market):
         start, end = midnight(day), after(midnight(day), ONE_DAY)
         flowed = len(book.flows)
         while waiting and at(waiting[0]).date() <= day:
             apply(book, waiting.popleft())
+        if day in book.changed_days:
+            held, both = holdings(book), portfolio(book)
         pending += book.flows[flowed:]
-        value = valuation(book, market, end)
+        value = valuation(book, held, market, end)
         new_bar = any(price.from_bar and start < price.time <= end for price in value.used + value.lost)
         if day not in book.changed_days and not new_bar:
             continue
@@ -123,7 +128,7 @@ def worth_rows(bot: str, facts: Sequence[Fact], market: Market) -> list[Row]:
                 "bot_name": bot,
                 "date": start,
                 "portfolio_worth": value.worth,
-                "holdings": portfolio(book),
+                "holdings": both,
                 "created_at": end,
                 "net_flow": net_flow,
                 "unpriced": sorted(value.unpriced),
