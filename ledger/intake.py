@@ -17,7 +17,7 @@ from nats import errors
 from nats.aio.msg import Msg
 from sqlalchemy.exc import DataError, DBAPIError
 
-from ledger import log
+from ledger import log, witness
 from ledger.broker import receipts_subject
 from ledger.bundles import LINES_LIMIT, count_lines, is_bundle, lines_of
 from ledger.connection import Connection
@@ -153,7 +153,9 @@ async def _publish_receipts(connection: Connection, receipts: Sequence[Receipt])
 
 def _append(database: Database, entries: Sequence[log.Entry]) -> tuple[Receipt, ...]:
     with get_log_session(database, writes=True) as session:
-        return log.append(session, entries)
+        receipts = log.append(session, entries)
+    witness.note(database, receipts)
+    return receipts
 
 
 def _append_alone(database: Database, entry: log.Entry) -> Receipt:
