@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Context
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -163,12 +163,21 @@ def _compare(session: Session, found: Audit, again: Tables, positions: Mapping[I
         rows = [_with_positions(name, row, positions) for row in again.get(name, [])]
         found.rows += len(rows)
         try:
-            live = list(live_rows(session, of, *conditions))
+            live = [_checked(row) for row in live_rows(session, of, *conditions)]
         except _UNREADABLE as error:
             reason = str(error).partition("\n")[0]
             found.problems.append(f"{name}{f' of {bot}' if bot else ''} cannot be read: {reason}")
         else:
             found.add(differences_of(name, *_unequal(of, live, rows)))
+
+
+def _checked(row: dict[str, Any]) -> dict[str, Any]:
+    """The row; ValueError where it has a number that no fact can lead to, and no sum can be made of."""
+    for column, cell in row.items():
+        for number in cell.values() if isinstance(cell, dict) else (cell,):
+            if isinstance(number, Decimal) and not (number.is_finite() and abs(number.adjusted()) < _UNBOUND.prec):
+                raise ValueError(f"{column} is {number}")
+    return row
 
 
 def _with_positions(name: str, row: Row, positions: Mapping[Identity, int]) -> dict[str, Any]:
