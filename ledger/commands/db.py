@@ -10,11 +10,12 @@ from ledger.commands.options import with_settings
 from ledger.commands.output import write
 from ledger.errors import SetupError
 from ledger.lock import directory_lock
+from ledger.roles import roles_sql
 from ledger.schema import REVISION
 from ledger.settings import Database, Settings
 from ledger.witness import renew_witness
 
-ACTIONS = ("upgrade", "check", "accept-loss")
+ACTIONS = ("upgrade", "check", "accept-loss", "roles")
 
 
 @click.command(
@@ -22,12 +23,19 @@ ACTIONS = ("upgrade", "check", "accept-loss")
 Examples:
   botledger db upgrade --database postgresql://ledger@db/ledger
   botledger db check
-  botledger db accept-loss    (go on with a log that has lost its end; see docs/production.md)"""
+  botledger db roles --database postgresql://ledger@db/ledger | psql …    (see docs/production.md)
+  botledger db accept-loss    (go on with a log that has lost its end)"""
 )
 @click.argument("action", metavar="|".join(ACTIONS), type=click.Choice(ACTIONS))
-@with_settings()
+@with_settings(shows_books_schema=True)
 def db(settings: Settings, *, action: str) -> None:
-    """Make the log's schema, or bring it up to this release (upgrade); see that it can be used (check)."""
+    """Make the log's schema, or bring it up to this release (upgrade); see that it can be used (check).
+
+    Print the SQL of PostgreSQL's roles (roles); go on with a log that has lost its end (accept-loss).
+    """
+    if action == "roles":
+        write(roles_sql(settings.database).rstrip())
+        return
     if action == "accept-loss":
         _accept_loss(settings.database)
         return
