@@ -8,6 +8,7 @@ from ledger.database import live_generation
 from ledger.migrations import upgrade
 from ledger.settings import Database
 from projections import auditing
+from projections.audit.tables import KEYS
 from projections.auditing import audit
 from projections.rebuild import rebuild
 from projections.tables import Base
@@ -113,7 +114,7 @@ def test_a_cell_that_cannot_be_read_is_found_too(sqlite_database: Database, valu
 
 def test_every_table_is_compared_but_the_projectors_own() -> None:
     own = {"interests", "snapshots", "checkpoints", "pending_folds"}
-    assert {table.name for table in Base.metadata.sorted_tables} - own == set(auditing.KEYS)
+    assert {table.name for table in Base.metadata.sorted_tables} - own == set(KEYS)
 
 
 def test_every_column_is_compared_but_the_words_of_flags(kept: Database) -> None:
@@ -130,7 +131,7 @@ def test_every_column_is_compared_but_the_words_of_flags(kept: Database) -> None
     assert told == {
         table.name: {column.name for column in table.columns} - ({"detail"} if table.name == "flags" else set())
         for table in Base.metadata.sorted_tables
-        if table.name in auditing.KEYS
+        if table.name in KEYS
     }
 
 

@@ -23,7 +23,7 @@ from tests.services.calls import call, where
 LOST = "has lost what was committed to it"
 
 
-def recorded(database: Database, *numbers: object) -> None:
+def recorded(database: Database, *numbers: int) -> None:
     """These facts, through the door's own way into the log, the last of them noted."""
     with keeping(database):
         for number in numbers:
@@ -212,7 +212,7 @@ def test_the_witness_is_written_at_most_once_a_second_and_at_the_end(
     sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(witness.time, "monotonic", lambda: now)
+    monkeypatch.setattr("ledger.witness.time.monotonic", lambda: now)
     written = []
     monkeypatch.setattr(witness, "_write", lambda directory, found: written.append(found.position))
     with keeping(sqlite_database):
