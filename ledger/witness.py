@@ -87,6 +87,11 @@ def check_witness(database: Database) -> None:
         return
     witness = read_witness(database.directory)  # Before the log: whoever writes goes on.
     if witness is None:
+        if _is_empty(database.log_file):
+            raise SetupError(
+                f"{database} is not a ledger: its {database.log_file.name} is empty. Put the file back, or restore a "
+                "backup (`botledger restore`); `botledger db accept-loss` begins anew"
+            )
         return
     try:
         is_there = current_revision(database) is not None and _is_in_log(database, witness)
@@ -111,6 +116,8 @@ def renew_witness(database: Database) -> Witness | None:
     with _noted_lock:
         _noted.pop(database.directory, None)
     found = None
+    if _is_empty(database.log_file):
+        database.log_file.unlink()
     if database.log_file.exists() and current_revision(database) is not None:
         with get_log_session(database) as session:
             head = read_head(session)
@@ -134,7 +141,7 @@ def read_witness(directory: Path) -> Witness | None:
         found = Witness(said["position"], bytes.fromhex(said["hash"]))
         if type(found.position) is not int or len(found.hash) != len(chain.GENESIS):
             raise ValueError("position or hash is none")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise SetupError(f"{path} cannot be read: {error.strerror}") from error
@@ -149,6 +156,10 @@ def read_witness(directory: Path) -> Witness | None:
 def _is_in_log(database: Database, witness: Witness) -> bool:
     with get_log_session(database) as session:
         return position_hash(session, witness.position) == witness.hash
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_file() and not path.stat().st_size
 
 
 def _lost(database: Database, witness: Witness) -> SetupError:

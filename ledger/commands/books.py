@@ -58,7 +58,7 @@ def reading_log(database: Database, *, one_snapshot: bool = False) -> Iterator[S
 def prepare_log(database: Database) -> None:
     """Make the log where its directory is new, check it where it is not; take up what is parked and known."""
     check_witness(database)
-    if database.is_sqlite and not (database.log_file.exists() and database.log_file.stat().st_size):
+    if database.is_sqlite and not database.log_file.exists():
         migrations.upgrade(database)
     check_log(database)
     migrations.check_durability(database)

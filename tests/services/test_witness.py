@@ -173,6 +173,18 @@ def test_a_loss_of_everything_that_is_accepted_begins_a_new_log(sqlite_database:
     assert read_witness(directory_of(sqlite_database)) == head_of(sqlite_database)
 
 
+def test_an_empty_file_is_no_new_log_even_without_a_witness(sqlite_database: Database) -> None:
+    dispose(sqlite_database)
+    empty(sqlite_database, Path())
+    with (
+        pytest.raises(SetupError, match=r"ledger\.sqlite is empty"),
+        running_service(Settings(sqlite_database, sqlite_database.directory, None)),
+    ):
+        pass
+    assert "ledger.sqlite is empty" in call("register", "Newcomer", *where(sqlite_database)).err
+    assert sqlite_database.log_file.read_bytes() == b""
+
+
 def test_a_restored_log_is_taken_once_its_witness_is_renewed(sqlite_database: Database, tmp_path: Path) -> None:
     recorded(sqlite_database, 1, 2)
     moved_into_its_file(sqlite_database)
