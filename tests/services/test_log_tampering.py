@@ -246,7 +246,8 @@ def test_verify_names_a_fact_at_a_place_that_there_is_not(
     database: Database, position: int, of: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ledger.verify._BATCH", 5)  # The second fact of position 5 is behind the end of a batch.
-    other = copied(position, of).replace(" subject, id,", " subject, 'other',")
+    taken = f"SELECT {position}, subject, id,"
+    other = copied(position, of).replace(taken, taken.replace(" id,", " 'other',"))
     tamper = sql(*without_constraints(database), other)
     assert first_bad_position(database, tamper) == position
 
