@@ -30,6 +30,7 @@ from ledger.log import position_hash, read_head
 from ledger.schema import events
 from ledger.settings import Database
 from ledger.verify import verify
+from ledger.witness import renew_witness
 
 LOG, OUTBOX, NOTE = "ledger.sqlite", "outbox", "backup.json"
 LAST_BACKUP = "last-backup.json"
@@ -112,6 +113,8 @@ def bring_back(database: Database, source: Path, *, replaces: bool, proves: bool
     # Last: until the log is in its place, a start has to find what tells that one was there.
     for path in (*directory.glob("books*"), *directory.glob("witness*")):
         _put(path, aside or _aside(directory, at))
+    renew_witness(database)
+    dispose(database)
     outboxes = _copy_all(source / OUTBOX, directory / OUTBOX) if source.is_dir() else 0
     return Copied(str(directory), at.isoformat(), *found, size, outboxes, proves), aside
 

@@ -19,7 +19,7 @@ from nats import errors
 from nats.aio.msg import Msg
 from sqlalchemy.exc import DataError, DBAPIError
 
-from ledger import log, stream_seen
+from ledger import log, stream_seen, witness
 from ledger.broker import receipts_subject
 from ledger.bundles import LINES_LIMIT, count_lines, is_bundle, lines_of
 from ledger.connection import Connection
@@ -200,6 +200,7 @@ def _append(
             stream_seen.mark(session, delivered)
         reach("append.marked")
     reach("append.committed")
+    witness.note(database, receipts)
     return receipts
 
 

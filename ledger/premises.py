@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from ledger.errors import SetupError
 from ledger.keyring import access_directory, is_set_up
 from ledger.lock import directory_lock
 from ledger.settings import Database, Settings
+from ledger.witness import check_witness, keeping
 
 _log = structlog.get_logger(__name__)
 
@@ -28,8 +29,11 @@ _log = structlog.get_logger(__name__)
 def prepared(settings: Settings) -> Iterator[House]:
     """Everything that has to be there before the door opens: the lock, the schema, the broker."""
     directory = settings.database.directory
-    with directory_lock(directory) if directory is not None else nullcontext():
+    with ExitStack() as stack:
+        if directory is not None:
+            stack.enter_context(directory_lock(directory))
         _check_database(settings.database)
+        stack.enter_context(keeping(settings.database))
         broker = start_broker(directory) if directory is not None and settings.nats_url is None else None
         house = House(settings, broker)
         try:
@@ -111,6 +115,7 @@ def _digest(file: Path) -> bytes:
 
 def _check_database(database: Database) -> None:
     try:
+        check_witness(database)
         if database.is_sqlite:
             migrations.upgrade(database)
         migrations.check(database)

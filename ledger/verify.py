@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Row, func, select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy.exc import DatabaseError, MultipleResultsFound
 from sqlalchemy.orm import Session
 
 from ledger import chain
@@ -35,11 +35,16 @@ def verify(session: Session) -> Verified:
 
     Raises: Corrupt, naming the first bad position and what is wrong with it.
     """
-    head = read_head(session)
+    head = _read_head(session)
+    before = session.scalar(select(func.min(events.c.position)).where(events.c.position < 1))
+    if before is not None:
+        raise Corrupt(before, "stands before the first position, which is 1")
     position, hash_ = 0, chain.GENESIS
     recorded_at = head.recorded_at
     while rows := _rows(session, after=position):
         for row in rows:
+            if row.position == position:
+                raise Corrupt(position, "stands twice")
             if row.position != position + 1:
                 raise Corrupt(position + 1, f"is missing; the next one is {row.position}")
             if position and row.recorded_at < recorded_at:
@@ -53,8 +58,18 @@ def verify(session: Session) -> Verified:
         )
     if (hash_, recorded_at) != (head.hash, head.recorded_at):
         raise Corrupt(position, "the head of the log has another hash or time than its last fact")
-    _check_identities(session, position)
+    _check_unique(session, (events.c.position,), "stands twice")
+    _check_unique(session, (events.c.subject, events.c.id), f"an identity stands twice among {position} facts")
     return Verified(position, head)
+
+
+def _read_head(session: Session) -> Head:
+    try:
+        return read_head(session)
+    except MultipleResultsFound as error:
+        raise Corrupt(0, "the log has two heads") from error
+    except _UNREADABLE as error:
+        raise Corrupt(0, f"the head of the log cannot be read: {error}") from error
 
 
 def _rows(session: Session, *, after: int) -> Sequence[Row[Any]]:
@@ -100,15 +115,10 @@ def _check(row: Row[Any], previous: bytes) -> bytes:
     return link
 
 
-def _check_identities(session: Session, last: int) -> None:
+def _check_unique(session: Session, key: Sequence[ColumnElement[Any]], problem: str) -> None:
     """The unique constraint could have been dropped; the facts must not have been doubled."""
-    twice = (
-        select(func.max(events.c.position))
-        .group_by(events.c.subject, events.c.id)
-        .having(func.count() > 1)
-        .order_by(func.max(events.c.position))
-        .limit(1)
-    )
+    last = func.max(events.c.position)
+    twice = select(last).group_by(*key).having(func.count() > 1).order_by(last).limit(1)
     position = session.scalar(twice)
     if position is not None:
-        raise Corrupt(position, f"an identity stands twice among {last} facts")
+        raise Corrupt(position, problem)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -11,9 +11,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ledger.amounts import ZERO, canonical, plain, rounded
+from ledger.amounts import plain
 from ledger.database import get_db_session
-from ledger.log import position_hash, read_head
 from ledger.settings import Database
 from projections.bot_rows import BotRows
 from projections.folding import fold
@@ -24,7 +23,6 @@ from projections.sources import bot_facts, bot_subjects, common_void_flags, load
 from projections.tables import (
     Base,
     Bot,
-    CashMovement,
     Checkpoint,
     Flag,
     HistoricData,
@@ -85,29 +83,17 @@ def check(database: Database) -> Comparison:
     return Comparison(position, bots, len(noted), facts, rows, tuple(differences))
 
 
-def check_books(database: Database) -> tuple[str, ...]:
-    """What is wrong with checkpoint and money, as sentences: the checkpoint is in the log, and per bot and
-    currency the cash is the sum of its movements."""
-    problems: list[str] = []
-    with get_db_session(database) as session:
-        one_snapshot(session)
-        checkpoint = session.scalars(select(Checkpoint).where(Checkpoint.name == CHECKPOINT)).one()
-        head = read_head(session)
-        if checkpoint.position > head.position:
-            problems.append(f"the checkpoint {checkpoint.position} is ahead of the log, which ends at {head.position}")
-        elif position_hash(session, checkpoint.position) != checkpoint.hash:
-            problems.append(f"the checkpoint's hash is not the log's at position {checkpoint.position}")
-        moved = _movements(session)
-        rounded_books = set(session.scalars(select(Flag.bot_name).where(Flag.kind == "inexact")))
-        for bot in session.scalars(select(Bot).order_by(Bot.name)):
-            if bot.name in rounded_books:
-                moved.pop(bot.name, None)  # Flagged: its numbers had to be rounded, so their sums need not agree.
-                continue
-            told = {currency: canonical(amount) for currency, amount in bot.cash.items()}
-            if told != moved.pop(bot.name, {}):
-                problems.append(f"{bot.name}: the cash {_told(told)} is not the sum of its movements")
-        problems.extend(f"{name}: cash moved, but there is no such bot" for name in sorted(moved))
-    return tuple(problems)
+def one_snapshot(session: Session) -> None:
+    """All that follows sees the same moment (SQLite's deferred transaction does so by itself)."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
+def _compare_market(session: Session, rows: MarketRows) -> Iterator[Difference]:
+    bars = [row._asdict() for row in rows.bars.values()]
+    yield from differences_of("historic_data", live_rows(session, HistoricData), bars)
+    flags = [row._asdict() for row in rows.flag_rows]
+    yield from differences_of("flags", live_rows(session, Flag, Flag.bot_name.is_(None)), flags)
 
 
 def compare_bot(session: Session, name: str, again: BotRows) -> Iterator[Difference]:
@@ -116,54 +102,30 @@ def compare_bot(session: Session, name: str, again: BotRows) -> Iterator[Differe
         if of is Interest or of is Snapshot:
             continue  # The projector's own: while it follows, it may keep more, or others, than a fold would.
         columns = table(of).columns
-        live = _live(session, of, (columns.name if of is Bot else columns.bot_name) == name)
+        live = live_rows(session, of, (columns.name if of is Bot else columns.bot_name) == name)
         told = [dict(zip(columns.keys(), row, strict=True)) for row in rows]
         try:
-            yield from _compare(str(of.__tablename__), live, told)
+            yield from differences_of(str(of.__tablename__), live, told)
         except (ValueError, ArithmeticError, TypeError):  # What stands there is not of its column's form.
             yield Difference(str(of.__tablename__), "", "", "cannot be read", None)
 
 
-def one_snapshot(session: Session) -> None:
-    """Let all that follows see the same moment (SQLite's deferred transaction does so by itself)."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-
-
-def _movements(session: Session) -> dict[str, dict[str, Decimal]]:
-    """The sum of all movements by bot and currency, zero left out."""
-    found: dict[str, dict[str, Decimal]] = {}
-    query = select(CashMovement.bot_name, CashMovement.currency, CashMovement.amount)
-    with rounded():
-        for name, currency, amount in session.execute(query.execution_options(yield_per=10_000)):
-            cash = found.setdefault(name, {})
-            cash[currency] = cash.get(currency, ZERO) + amount
-    return {
-        name: {currency: canonical(amount) for currency, amount in cash.items() if amount}
-        for name, cash in found.items()
-    }
-
-
-def _told(cash: Mapping[str, Decimal]) -> str:
-    return ", ".join(f"{plain(amount)} {currency}" for currency, amount in sorted(cash.items())) or "nothing"
-
-
-def _compare_market(session: Session, rows: MarketRows) -> Iterator[Difference]:
-    bars = [row._asdict() for row in rows.bars.values()]
-    yield from _compare("historic_data", _live(session, HistoricData), bars)
-    flags = [row._asdict() for row in rows.flag_rows]
-    yield from _compare("flags", _live(session, Flag, Flag.bot_name.is_(None)), flags)
-
-
-def _live(session: Session, of: type[Base], *conditions: Any) -> Iterator[dict[str, Any]]:
+def live_rows(session: Session, of: type[Base], *conditions: Any) -> Iterator[dict[str, Any]]:
+    """The rows of a live table, by column."""
     columns = table(of).columns
     for row in session.execute(select(*columns).where(*conditions)):
         yield row._asdict()
 
 
-def _compare(name: str, live: Iterable[dict[str, Any]], again: Iterable[dict[str, Any]]) -> Iterator[Difference]:
+def differences_of(name: str, live: Iterable[dict[str, Any]], again: Iterable[dict[str, Any]]) -> Iterator[Difference]:
+    """Where the rows of a table, by their keys, are not those of a second fold."""
     key_of = _KEYS[name]
-    standing = {tuple(row[column] for column in key_of): row for row in live}
+    standing: dict[Key, dict[str, Any]] = {}
+    for row in live:
+        key = tuple(row[column] for column in key_of)
+        if key in standing:
+            yield Difference(name, _told(key), "", shown(row), None)
+        standing[key] = row
     folded = {tuple(row[column] for column in key_of): row for row in again}
     for key in sorted(standing.keys() | folded.keys(), key=str):
         yield from _compare_row(name, key, standing.get(key), folded.get(key))
@@ -172,26 +134,20 @@ def _compare(name: str, live: Iterable[dict[str, Any]], again: Iterable[dict[str
 def _compare_row(
     name: str, key: Key, live: dict[str, Any] | None, again: dict[str, Any] | None
 ) -> Iterator[Difference]:
-    shown = " ".join(_shown(part) or "-" for part in key)
     if live is None or again is None:
-        yield Difference(name, shown, "", _shown(live), _shown(again))
+        yield Difference(name, _told(key), "", shown(live), shown(again))
         return
-    for column, value in live.items():
-        if _normal(value) != _normal(again[column]):
-            yield Difference(name, shown, column, _shown(value), _shown(again[column]))
+    for column, value in again.items():
+        if live[column] != value:
+            yield Difference(name, _told(key), column, shown(live[column]), shown(value))
 
 
-def _normal(value: object) -> object:
-    match value:
-        case Decimal():
-            return canonical(value)
-        case dict():
-            return {name: _normal(amount) for name, amount in value.items()}
-        case _:
-            return value
+def _told(key: Key) -> str:
+    return " ".join(shown(part) or "-" for part in key)
 
 
-def _shown(value: object) -> str | None:
+def shown(value: object) -> str | None:
+    """A cell, or a row, for people."""
     match value:
         case None:
             return None
@@ -200,7 +156,7 @@ def _shown(value: object) -> str | None:
         case date():
             return value.isoformat()
         case dict():
-            return "{" + ", ".join(f"{name}: {_shown(value[name])}" for name in sorted(value)) + "}"
+            return "{" + ", ".join(f"{name}: {shown(value[name])}" for name in sorted(value)) + "}"
         case _:
             return str(value)
 

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
-from tests.oracle_facts import Fact, moment
+from projections.audit.facts import Fact, moment
 from tests.strategies_corrections import adjustments, operators_statements, statements, voids
 from tests.strategies_fields import (
     CURRENCIES,
@@ -232,5 +232,5 @@ def numbered(subject: str, messages: Sequence[Message], head: str) -> list[Drawn
 
 
 def as_facts(drawn: Sequence[Drawn], recorded_at: datetime = RECORDED_AT) -> list[Fact]:
-    """The drawn messages as the oracle reads them, recorded in this order."""
+    """The drawn messages as the auditor reads them, recorded in this order."""
     return [Fact(n, subject, recorded_at, said) for n, (subject, said) in enumerate(drawn, start=1)]

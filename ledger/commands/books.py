@@ -14,6 +14,7 @@ from ledger.database import get_db_session, get_log_session, live_generation
 from ledger.errors import SetupError
 from ledger.lock import directory_lock, is_served
 from ledger.settings import Database
+from ledger.witness import check_witness
 from projections import queries
 from projections.projector import Outdated, Overtaken, Projector
 from projections.rebuild import rebuild
@@ -21,6 +22,7 @@ from projections.rebuild import rebuild
 
 def check_log(database: Database) -> None:
     """Raises: SetupError where there is no log of this release, Unreachable where the database does not answer."""
+    check_witness(database)
     if database.is_sqlite and not database.log_file.exists():
         raise SetupError(
             f"there is no ledger in {database}: `botledger serve`, `import`, `register` or `demo` make one there"
@@ -55,6 +57,7 @@ def reading_log(database: Database, *, one_snapshot: bool = False) -> Iterator[S
 
 def prepare_log(database: Database) -> None:
     """Make the log where its directory is new, check it where it is not; take up what is parked and known."""
+    check_witness(database)
     if database.is_sqlite and not database.log_file.exists():
         migrations.upgrade(database)
     check_log(database)

@@ -16,6 +16,7 @@ from ledger.commands.progress import Gauge
 from ledger.commands.tally import Tally
 from ledger.intake import record_entries
 from ledger.settings import Database, Settings
+from ledger.witness import keeping
 
 
 @click.command(
@@ -42,7 +43,7 @@ def import_(settings: Settings, *, file: BinaryIO, no_project: bool, as_json: bo
     """
     database = settings.database
     prepare_log(database)
-    with holding(database):
+    with holding(database), keeping(database):
         tally = _record(database, file, as_json=as_json)
         say(f"botledger: {tally.summary()}")
         if not no_project:

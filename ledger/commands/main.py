@@ -43,6 +43,7 @@ COMMANDS = {
     "export": ("export:export", "Books and facts as files: csv, JSON lines, parquet, beancount."),
     "rebuild": ("rebuild:rebuild", "Make the books anew from the log, or compare them with it."),
     "verify": ("verify:verify", "Prove that the log is what was written."),
+    "anchor": ("anchor:anchor", "Keep the log's last hash elsewhere, to verify against."),
     "rejected": ("rejected:rejected", "What was refused, and why; try one again."),
     "parked": ("rejected:parked", "Messages that wait for a newer release."),
     "access": ("access:access", "Who may write what: a key for each name."),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ledger.events import Recorded, TradeExecuted
 from projections.altering import fees_at, one_after_the_other, slipped_by, without_reference
-from tests.oracle_facts import share
+from projections.audit.facts import share
 from tests.replay.given import buy, deposit, sell, told
 from tests.replay.ways import Message, recorded
 from tests.strategies import ALWAYS, trades

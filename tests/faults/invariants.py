@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests import oracle
+from projections.audit.facts import Fact
+from projections.audit.tables import KEYS, tables
 from tests.faults.remains import Identity, Remains, Row, keyed
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -148,12 +149,12 @@ def books_differ(remains: Remains) -> Iterator[str]:
         return
     through = remains.checkpoint["position"]
     facts = [
-        oracle.Fact(row["position"], row["subject"], row["recorded_at"], json.loads(row["payload"]))
+        Fact(row["position"], row["subject"], row["recorded_at"], json.loads(row["payload"]))
         for row in remains.events
         if row["position"] <= through
     ]
-    for table, rows in oracle.books(facts).items():
-        key = oracle.KEYS[table]
+    for table, rows in tables(facts).items():
+        key = KEYS[table]
         ours, theirs = keyed(remains.books[table], key), keyed(rows, key)
         if len(ours) != len(remains.books[table]):
             yield f"I3: {table} has two rows of one key"

@@ -1,6 +1,6 @@
 """What is left in a database after faults, read with nothing of ours: plain SQL through sqlite3 and psycopg.
 
-Rows of the books come in the form of the oracle: exact Decimals, aware times, positions written as (subject, id).
+Rows of the books come in the form of the audit: exact Decimals, aware times, positions written as (subject, id).
 """
 
 import json
@@ -20,21 +20,29 @@ Row = dict[str, Any]
 Identity = tuple[str, str]
 
 _COLUMNS = {
-    "bots": "name description portfolio created_at updated_at",
+    "bots": "name description portfolio created_at updated_at base_currency cost_basis registered mode cash "
+    "realised_profit fees worth unpriced",
     "trades": "id bot_name symbol isBuy quantity price timestamp profit proceeds fee currency event_id run",
     "lots": "bot_name symbol currency opened_by opened_at quantity cost_basis",
     "lot_matches": "bot_name closed_at closed_by opened_by symbol currency quantity proceeds cost profit",
     "cash_movements": "bot_name at position kind currency amount",
     "run_logs": "id bot_name start_time success result end_time run attempts",
-    "historic_data": "symbol interval timestamp open high low close volume",
+    "holdings": "bot_name symbol quantity cost_basis currency price price_at market_value unrealised_profit",
+    "historic_data": "symbol interval timestamp open high low close volume currency position at event_id subject "
+    "adjusted_through",
     "portfolio_worth": "bot_name date portfolio_worth holdings created_at net_flow unpriced oldest_price_at",
-    "flags": "kind position symbol bot_name",
+    "flags": "kind position symbol bot_name at",
 }
-_MOMENTS = "at created_at updated_at timestamp start_time end_time date opened_at closed_at oldest_price_at"
-_AMOUNTS = (
-    "quantity price profit proceeds fee cost_basis cost amount open high low close volume portfolio_worth net_flow"
+_MOMENTS = (
+    "at created_at updated_at timestamp start_time end_time date opened_at closed_at oldest_price_at price_at "
+    "adjusted_through"
 )
-_DOCUMENTS = "portfolio holdings unpriced"
+_AMOUNTS = (
+    "quantity price profit proceeds fee cost_basis cost amount open high low close volume portfolio_worth net_flow "
+    "worth market_value unrealised_profit"
+)
+_DOCUMENTS = "portfolio holdings unpriced cash realised_profit fees"
+_WORDS = {("bots", "cost_basis")}
 _KINDS = {
     **dict.fromkeys(_MOMENTS.split(), "moment"),
     **dict.fromkeys(_AMOUNTS.split(), "amount"),
@@ -42,6 +50,7 @@ _KINDS = {
 }
 _POSITIONS = {
     "trades": {"id": "id"},
+    "historic_data": {"position": "position"},
     "lots": {"opened_by": "opened_by"},
     "lot_matches": {"closed_by": "closed_by", "opened_by": "opened_by"},
     "cash_movements": {"position": "fact"},
@@ -157,7 +166,7 @@ def _cells(table: str, row: Row, identities: Mapping[int, Identity]) -> Row:
         if renamed is not None:
             found[renamed] = identities.get(value, ("no such position", str(value)))
             continue
-        match value is not None and _KINDS.get(column):
+        match value is not None and (table, column) not in _WORDS and _KINDS.get(column):
             case "moment":
                 found[column] = moment(value)
             case "amount":

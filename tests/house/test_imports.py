@@ -109,6 +109,13 @@ def test_a_pure_room_has_no_float_in_it(room: str) -> None:
     assert floats == []
 
 
+def test_the_auditor_shares_nothing_with_what_it_audits(source: Source) -> None:
+    if is_in(source.name, ("projections.audit",)):
+        ours = {name for name in imported(source) if name.partition(".")[0] in (*PACKAGES, "tests")}
+        assert not {name for name in ours if not is_in(name, ("projections.audit",))}
+        assert not imported(source) & IMPURE
+
+
 def test_nothing_is_imported_for_the_type_checker_alone(source: Source) -> None:
     assert "TYPE_CHECKING" not in source.text, "needing it means that an arrow points the wrong way"
 

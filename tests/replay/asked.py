@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
+from projections.audit.facts import moment
 from projections.points import Moment, read_moment
-from tests.oracle_facts import moment
 from tests.replay.ways import Message
 from tests.strategies import INTERVALS, logs
 from tests.strategies_fields import days, times

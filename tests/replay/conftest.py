@@ -1,4 +1,4 @@
-"""`replay`: one scenario made into books in every way there is, and held against the oracle each time."""
+"""`replay`: one scenario made into books in every way there is, and held against the auditor each time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
@@ -7,10 +7,11 @@ import pytest
 
 from ledger.settings import Database, load_settings
 from projections import folding
-from projections.compare import check, check_books
+from projections.audit.tables import tables as books_of_the_audit
+from projections.auditing import audit
+from projections.compare import check
 from projections.projector import Projector
 from projections.rebuild import rebuild
-from tests.oracle import books as books_of_the_oracle
 from tests.replay.given import told
 from tests.replay.outcome import Outcome, assert_same, outcome_of
 from tests.replay.ways import Books, Message, folded_in_memory, live_books, record
@@ -39,14 +40,14 @@ def fresh_postgres(postgres_templates: PostgresTemplates) -> Iterator[Fresh]:
 
 @pytest.fixture
 def replay(fresh_sqlite: Fresh, fresh_postgres: Fresh) -> Replay:
-    """What facts lead to, the same in memory, in the oracle, and in every way of following and rebuilding."""
+    """What facts lead to, the same in memory, in the auditor, and in every way of following and rebuilding."""
 
-    def replayed(*facts: Message, oracle: bool = True) -> Outcome:
+    def replayed(*facts: Message, audited: bool = True) -> Outcome:
         messages = told(facts)
         once = list({(subject, message["id"]): (subject, message) for subject, message in messages}.values())
         expected = folded_in_memory(once)
-        if oracle:
-            assert_same(expected, books_of_the_oracle(as_facts(once)), way="in memory, by the oracle")
+        if audited:
+            assert_same(expected, books_of_the_audit(as_facts(once)), way="in memory, by the auditor")
         outcome: Outcome | None = None
         for name, fresh in (("SQLite", fresh_sqlite), ("PostgreSQL", fresh_postgres)):
             with fresh() as world:
@@ -108,4 +109,5 @@ def follow(world: World, messages: Sequence[Message], *, at_a_time: int) -> None
 def assert_whole(database: Database) -> None:
     """What `rebuild --check` and `verify --books` look at, every column of it, is as the log says."""
     assert check(database).differences == ()
-    assert check_books(database) == ()
+    found = audit(database)
+    assert found.is_clean, (found.problems, found.differences)

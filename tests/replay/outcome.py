@@ -12,8 +12,8 @@ from sqlalchemy import select
 
 from ledger.database import get_db_session
 from ledger.settings import Database
+from projections.audit.tables import KEYS
 from projections.tables import Bot, Holding
-from tests.replay.ways import KEYS
 
 SHOWN = 20
 AnyBooks = Mapping[str, Sequence[Mapping[str, Any]]]

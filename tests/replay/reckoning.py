@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
+from projections.audit.cash import cash_of
+from projections.audit.facts import Fact, currency_of, kind_of, number, share
+from projections.audit.settings import own_facts, settings_of
+from projections.audit.voids import heard
 from projections.bot_rows import BotRows
-from tests.oracle_facts import Fact, currency_of, kind_of, number, ordered, share, standing
-from tests.oracle_settings import own_facts, settings_of
-from tests.oracle_voids import heard
 from tests.replay.outcome import total
 from tests.replay.ways import Message, folded_rows, recorded
 from tests.strategies import as_facts
@@ -28,42 +29,7 @@ def facts_of(bot: str, messages: Sequence[Message]) -> list[Fact]:
 
 def moved_by(bot: str, messages: Sequence[Message]) -> dict[str, Fraction]:
     """Opening + deposits − withdrawals + sales − purchases − fees − charges + dividends, from the messages alone."""
-    cash: dict[str, Fraction] = {}
-    held: dict[Key, Fraction] = {}
-
-    def move(currency: str, amount: Fraction) -> None:
-        cash[currency] = cash.get(currency, Fraction(0)) + amount
-
-    def hold(symbol: str, currency: str, quantity: Fraction) -> None:
-        held[symbol, currency] = held.get((symbol, currency), Fraction(0)) + quantity
-
-    facts = heard(as_facts(messages))
-    terms = settings_of(bot, facts)
-    for fact in ordered(own_facts(bot, facts) + standing(facts, "split") + standing(facts, "dividend")):
-        said = fact.message
-        match kind_of(fact):
-            case "bot_registered" if fact is terms.registration:
-                for currency, amount in terms.opening.items():
-                    move(currency, amount)
-                for symbol, (quantity, _, currency) in terms.holdings.items():
-                    hold(symbol, currency, quantity)
-            case "deposit":
-                move(currency_of(said), number(said["amount"]))
-            case "withdrawal" | "charge":
-                move(currency_of(said), -number(said["amount"]))
-            case "trade":
-                hold(said["symbol"], currency_of(said), signed(said))
-                move(currency_of(said), -signed(said) * number(said["price"]))
-                move(said.get("fee_currency", currency_of(said)), -number(said.get("fee", "0")))
-            case "adjustment":
-                hold(said["symbol"], currency_of(said), signed(said))
-            case "split":
-                for key in held:
-                    held[key] = share(held[key], said["new"], said["old"]) if key[0] == said["symbol"] else held[key]
-            case "dividend":
-                quantity = sum((q for (symbol, _), q in held.items() if symbol == said["symbol"]), Fraction(0))
-                move(currency_of(said), quantity * number(said["per_share"]))
-    return cash
+    return cash_of(bot, heard(as_facts(messages)))
 
 
 def signed(said: dict[str, Any]) -> Fraction:

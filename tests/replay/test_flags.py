@@ -51,11 +51,11 @@ def test_a_rate_that_comes_late_takes_the_flag_away(replay: Replay) -> None:
 
 
 def test_a_book_beyond_three_hundred_digits_is_rounded_and_flagged(replay: Replay) -> None:
-    # Splits give the quantity some 190 digits, price and rate have 50 each; the oracle knows no such bound.
+    # Splits give the quantity some 190 digits, price and rate have 50 each; the auditor knows no such bound.
     fifty = "12345678901234567890." + "7" * 30
     days = [f"2026-01-{day:02d}" for day in range(6, 32)]
     given = [opening("1000"), buy("QQQ", "0." + "7" * 30, price="1"), *(split("QQQ", day, 999_983, 1) for day in days)]
     when = [close("QQQ", "2026-02-01", fifty, currency="EUR"), close("EURUSD=X", "2026-02-01", fifty)]
-    then = replay(*given, *when, oracle=False)
+    then = replay(*given, *when, audited=False)
     assert "inexact" in columns(then.flags, "kind")
     assert then.bot.cash["USD"] == Decimal("999." + "2" * 29 + "3")

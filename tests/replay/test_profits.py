@@ -9,10 +9,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ledger.events import CostBasis
+from projections.audit.facts import moment
 from projections.history import View
 from projections.points import read_moment
 from projections.profit import By, Profit, Question, profits
-from tests.oracle_facts import moment
 from tests.replay.answers import asking, views_of
 from tests.replay.given import adjustment, buy, close, deposit, opening, register, sell, told
 from tests.replay.outcome import total

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from projections.audit.tables import tables as books_of_the_audit
 from projections.projector import Projector
 from projections.rebuild import rebuild
-from tests.oracle import books as books_of_the_oracle
 from tests.replay.conftest import assert_whole
 from tests.replay.outcome import assert_same
 from tests.replay.ways import Message, folded_in_memory, live_books, record
@@ -38,8 +38,8 @@ def arrivals(draw: st.DrawFn) -> Arrival:
 
 @given(logs())
 @settings(max_examples=200, **ALWAYS)
-def test_the_fold_is_what_the_oracle_says(messages: list[Message]) -> None:
-    assert_same(folded_in_memory(messages), books_of_the_oracle(as_facts(messages)), way="in memory, by the oracle")
+def test_the_fold_is_what_the_auditor_says(messages: list[Message]) -> None:
+    assert_same(folded_in_memory(messages), books_of_the_audit(as_facts(messages)), way="in memory, by the auditor")
 
 
 @given(arrival=arrivals())

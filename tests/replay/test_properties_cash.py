@@ -12,9 +12,9 @@ from sqlalchemy.pool import NullPool
 
 from ledger.database import get_db_session, sqlite_connection
 from ledger.settings import Database
+from projections.audit.facts import decimal
 from projections.projector import Projector
 from projections.tables import Bot
-from tests.oracle_facts import decimal
 from tests.replay.reckoning import moved_by
 from tests.replay.ways import Message, record
 from tests.replay.worlds import Fresh, World

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from projections.audit.facts import share
+from projections.audit.settings import settings_of
+from projections.audit.voids import heard
 from projections.bot_rows import BotRows
-from tests.oracle_facts import share
-from tests.oracle_settings import settings_of
-from tests.oracle_voids import heard
 from tests.replay.outcome import total
 from tests.replay.reckoning import (
     Key,

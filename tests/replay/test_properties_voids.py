@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from projections.audit.book import fold, holdings
+from projections.audit.facts import moment, number
+from projections.audit.voids import heard
 from projections.projector import Projector
 from projections.rebuild import rebuild
-from tests.oracle_book import fold, holdings
-from tests.oracle_facts import moment, number
-from tests.oracle_voids import heard
 from tests.replay.conftest import assert_whole
 from tests.replay.outcome import assert_same
 from tests.replay.ways import Books, Message, folded_in_memory, live_books, record

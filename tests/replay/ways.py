@@ -21,6 +21,7 @@ from ledger.log import append
 from ledger.messages import Fact, decode
 from ledger.schema import events
 from ledger.settings import Database
+from projections.audit.tables import KEYS
 from projections.bot_rows import BotRows
 from projections.commons import Commons
 from projections.folding import fold
@@ -36,34 +37,11 @@ Row = dict[str, Any]
 Books = dict[str, list[Row]]
 Identities = dict[int, tuple[str, str]]
 
-KEYS = {
-    "bots": ("name",),
-    "trades": ("id",),
-    "lots": ("bot_name", "symbol", "currency", "opened_at", "opened_by"),
-    "lot_matches": ("bot_name", "symbol", "currency", "closed_at", "closed_by", "opened_by"),
-    "cash_movements": ("bot_name", "at", "fact", "kind", "currency"),
-    "run_logs": ("bot_name", "run"),
-    "historic_data": ("symbol", "interval", "timestamp"),
-    "portfolio_worth": ("bot_name", "date"),
-    "flags": ("kind", "fact", "bot_name", "symbol"),
-}
-_OWN = {
-    "bots": (
-        "base_currency",
-        "cost_basis",
-        "registered",
-        "mode",
-        "cash",
-        "realised_profit",
-        "fees",
-        "worth",
-        "unpriced",
-    ),
-    "historic_data": ("currency", "position", "at", "event_id", "subject", "adjusted_through"),
-    "flags": ("at", "detail"),
-}
+_TEXTS = {"flags": ("detail",)}
+"""Columns that are words for people: no second way leads to them."""
 _POSITIONS = {
     "trades": {"id": "id"},
+    "historic_data": {"position": "position"},
     "lots": {"opened_by": "opened_by"},
     "lot_matches": {"closed_by": "closed_by", "opened_by": "opened_by"},
     "cash_movements": {"position": "fact"},
@@ -93,6 +71,7 @@ def folded_in_memory(messages: Sequence[Message]) -> Books:
             ("bots", [] if rows.bot is None else [rows.bot]),
             ("trades", rows.trades),
             ("lots", rows.lots.new),
+            ("holdings", rows.holdings.new),
             ("lot_matches", rows.matches),
             ("cash_movements", rows.movements),
             ("run_logs", rows.runs),
@@ -195,7 +174,7 @@ def _row(name: str, row: Row, identities: Identities) -> Row:
     positions = _POSITIONS.get(name, {})
     found: Row = {}
     for column, value in row.items():
-        if column in _OWN.get(name, ()):
+        if column in _TEXTS.get(name, ()):
             continue
         if column in positions:
             found[positions[column]] = identities[value]

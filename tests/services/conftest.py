@@ -1,5 +1,6 @@
 """A real broker for each test, the whole service beside it, bots; and databases for all tests of a module."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +20,8 @@ from tests.services.guarded import Guarded
 
 @pytest.fixture(autouse=True)
 def _own_logs() -> Iterator[None]:
-    """A command sets up structlog for its process; the tests' own comes back."""
+    """What a service in this process logs is no answer of a command; a command's own set-up of logs goes again."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     yield
     structlog.reset_defaults()
 

@@ -16,10 +16,11 @@ import pytest
 from ledger.commands.export_rows import TABLES
 from ledger.database import dispose
 from ledger.settings import Database
+from projections.audit.tables import KEYS
 from tests.beancount.histories import Teller
 from tests.facts import NOON, fact, recorded
 from tests.replay.given import told
-from tests.replay.ways import KEYS, live_books
+from tests.replay.ways import live_books
 from tests.services.calls import BOT, Answer, call, command, jsonl, line, surroundings, where
 from tests.services.exporting import HARMFUL, LEAST, LINES, TRICKS
 

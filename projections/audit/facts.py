@@ -1,14 +1,12 @@
-"""What the oracle knows of single facts: their order, their numbers and times, and the one rounding rule.
-
-The oracle is written from DESIGN.md alone, imports nothing of ours, and prefers being obvious to being fast.
-"""
+"""What the auditor knows of single facts: their order, their numbers and times, and the one rounding rule."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 Identity = tuple[str, str]
@@ -16,6 +14,8 @@ Row = dict[str, object]
 
 ZERO = Fraction(0)
 ONE_DAY = timedelta(days=1)
+TICK = timedelta(microseconds=1)
+LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 RANKS = {"split": 0, "dividend": 1, "bars": 2, "bot_registered": 3, "statement": 5}
 BOT_TYPES = {
     "bot_registered",
@@ -40,12 +40,25 @@ class Fact:
     recorded_at: datetime
     message: dict[str, Any]
 
+    @cached_property
+    def at(self) -> datetime:
+        """When it happened."""
+        return moment(self.message["at"])
+
+    @cached_property
+    def order(self) -> tuple[datetime, int, bytes, bytes]:
+        """The key of law 5."""
+        rank = RANKS.get(kind_of(self), 4)
+        return (self.at, rank, self.message["id"].encode("ascii"), self.subject.encode("ascii"))
+
 
 def kind_of(fact: Fact) -> str:
+    """The type of a fact."""
     return str(fact.message["type"])
 
 
 def identity(fact: Fact) -> Identity:
+    """What names a fact, whatever its position."""
     return (fact.subject, fact.message["id"])
 
 
@@ -54,18 +67,19 @@ def bot_of(fact: Fact) -> str:
     return str(fact.message.get("subject", fact.subject)).removeprefix("bots.")
 
 
+def by_operator(fact: Fact) -> bool:
+    """Whether an operator has said it."""
+    return fact.subject.startswith("ops.")
+
+
 def at(fact: Fact) -> datetime:
-    return moment(fact.message["at"])
+    """When it happened."""
+    return fact.at
 
 
-def order(fact: Fact) -> tuple[datetime, int, bytes, bytes]:
-    """The key of law 5."""
-    rank = RANKS.get(kind_of(fact), 4)
-    return (at(fact), rank, fact.message["id"].encode("ascii"), fact.subject.encode("ascii"))
-
-
-def ordered(facts: Sequence[Fact]) -> list[Fact]:
-    return sorted(facts, key=order)
+def ordered(facts: Iterable[Fact]) -> list[Fact]:
+    """The facts in the order of law 5."""
+    return sorted(facts, key=lambda fact: fact.order)
 
 
 def moment(text: str) -> datetime:
@@ -75,15 +89,29 @@ def moment(text: str) -> datetime:
 
 
 def midnight(day: date) -> datetime:
+    """00:00Z of a day."""
     return datetime.combine(day, time(0), tzinfo=UTC)
 
 
+def after(start: datetime, length: timedelta) -> datetime:
+    """The moment so much later, at most the last one that there is."""
+    return LAST_MOMENT if LAST_MOMENT - start < length else start + length
+
+
 def number(text: str) -> Fraction:
+    """The exact number that a text writes."""
     return Fraction(text)
 
 
+def said(message: dict[str, Any], field: str, default: Any = None) -> Any:
+    """What a message says in a field; null says as little as a field that is left out."""
+    value = message.get(field)
+    return default if value is None else value
+
+
 def currency_of(message: dict[str, Any]) -> str:
-    return str(message.get("currency", "USD"))
+    """The currency that a message is in."""
+    return str(said(message, "currency", "USD"))
 
 
 def share(total: Fraction, part: Fraction | int, whole: Fraction | int) -> Fraction:
@@ -91,13 +119,10 @@ def share(total: Fraction, part: Fraction | int, whole: Fraction | int) -> Fract
     return Fraction(round(total * part / whole * 10**30), 10**30)
 
 
-def standing(facts: Sequence[Fact], kind: str) -> list[Fact]:
+def standing(facts: Iterable[Fact], kind: str) -> list[Fact]:
     """Splits or dividends that stand: of those about one thing the last in the order of law 5."""
-    last: dict[object, Fact] = {}
-    for fact in ordered(facts):
-        if kind_of(fact) == kind:
-            last[thing(fact)] = fact
-    return ordered(list(last.values()))
+    last = {thing(fact): fact for fact in ordered(fact for fact in facts if kind_of(fact) == kind)}
+    return ordered(last.values())
 
 
 def thing(fact: Fact) -> tuple[str, datetime, str]:
@@ -117,12 +142,16 @@ def split_products(splits: Sequence[Fact]) -> tuple[int, int]:
 
 def decimal(value: Fraction) -> Decimal:
     """The same number as a Decimal, exactly, without trailing zeros after the point and without exponent."""
-    places = 0
-    while (value * 10**places).denominator != 1:
-        places += 1
-        assert places < 2000, f"{value} has no finite decimal form"
-    digits = (value * 10**places).numerator
-    return Decimal((int(digits < 0), tuple(int(digit) for digit in str(abs(digits))), -places))
+    odd, twos = value.denominator, 0
+    while odd % 2 == 0:
+        odd, twos = odd // 2, twos + 1
+    fives = 0
+    while odd % 5 == 0:
+        odd, fives = odd // 5, fives + 1
+    assert odd == 1, f"{value} has no finite decimal form"
+    places = max(twos, fives)
+    digits = value.numerator * 10**places // value.denominator
+    return Decimal((int(digits < 0), Decimal(abs(digits)).as_tuple().digits, -places))
 
 
 def canonical(value: object) -> object:

@@ -1,11 +1,11 @@
-"""The oracle's lots: in which order they are closed, what a piece of one costs, what a split makes of them."""
+"""The auditor's lots: in which order they are closed, what a piece of one costs, what a split makes of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
-from tests.oracle_facts import ZERO, Identity, share
+from projections.audit.facts import ZERO, Identity, share
 
 
 @dataclass
@@ -36,7 +36,8 @@ def to_close(lots: Sequence[Lot], quantity: Fraction, cost_basis: str) -> tuple[
 
 
 def closing_order(lots: Sequence[Lot], sign: int, cost_basis: str) -> list[Lot]:
-    others = [lot for lot in lots if lot.quantity * sign < 0 or lot.quantity == 0]
+    """The lots that a fill of this sign can close, in the order in which it does."""
+    others = [lot for lot in lots if lot.quantity.numerator * sign <= 0]
     if len(others) == 1:
         return others
     match cost_basis:
@@ -76,6 +77,7 @@ def add(lots: list[Lot], lot: Lot, cost_basis: str) -> None:
 
 
 def split_lots(lots: list[Lot], new: int, old: int) -> None:
+    """Let a split change the lots of one symbol and currency."""
     quantities = split_quantities([lot.quantity for lot in lots], new, old)
     for lot, quantity in zip(lots, quantities, strict=True):
         lot.quantity = quantity

@@ -1,8 +1,8 @@
-"""The oracle's adjustments, voids and statements against examples computed by hand."""
+"""The auditor's adjustments, voids and statements against examples computed by hand."""
 
 from decimal import Decimal
 
-from tests.core.test_oracle import (
+from tests.core.test_audit import (
     BOT,
     books_of,
     bought,

@@ -1,14 +1,13 @@
-"""The oracle's fold of one bot: cash, lots, matches, trades, and what was odd."""
+"""The auditor's fold of one bot: cash, lots, matches, trades, and what was odd."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fractions import Fraction
 
-from tests.oracle_facts import (
+from projections.audit.facts import (
     ZERO,
     Fact,
-    Identity,
     Row,
     at,
     currency_of,
@@ -16,15 +15,28 @@ from tests.oracle_facts import (
     kind_of,
     number,
     ordered,
+    said,
     standing,
 )
-from tests.oracle_lots import Lot, add, by_quantity, split_lots, take, to_close
-from tests.oracle_settings import Settings, facts_about, own_facts, settings_of
+from projections.audit.lots import Lot, add, by_quantity, split_lots, take, to_close
+from projections.audit.settings import Settings, facts_about, own_facts, settings_of
+
+FLOW_KINDS = ("opening", "deposit", "withdrawal")
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Money (or a holding, where `symbol` is set) that came in or went out, not earned."""
+
+    at: datetime
+    amount: Fraction
+    currency: str | None = None
+    symbol: str | None = None
 
 
 @dataclass
 class Book:
-    """What the facts have led to; `brought` are units that came in or went out as a flow."""
+    """What the facts have led to; `traded` is the last trade of each symbol: when, in what currency, at what price."""
 
     bot: str
     settings: Settings
@@ -33,33 +45,39 @@ class Book:
     movements: list[Row] = field(default_factory=list)
     matches: list[Row] = field(default_factory=list)
     trades: list[Row] = field(default_factory=list)
-    oversold: list[tuple[Identity, str]] = field(default_factory=list)
-    overdrawn: list[tuple[Identity, str]] = field(default_factory=list)
-    misstated: list[tuple[Identity, str, str]] = field(default_factory=list)
-    brought: list[tuple[datetime, str, Fraction]] = field(default_factory=list)
+    realised: dict[str, Fraction] = field(default_factory=dict)
+    fees: dict[str, Fraction] = field(default_factory=dict)
+    oversold: list[tuple[Fact, str]] = field(default_factory=list)
+    overdrawn: list[tuple[Fact, str]] = field(default_factory=list)
+    misstated: list[tuple[Fact, str, str]] = field(default_factory=list)
+    flows: list[Flow] = field(default_factory=list)
+    traded: dict[str, tuple[datetime, str, Fraction]] = field(default_factory=dict)
     changed_days: set[date] = field(default_factory=set)
 
 
 def fold(bot: str, facts: Sequence[Fact], until: datetime | None = None) -> Book:
     """The book of a bot after all facts of its own, about it, and of the market, with `at` before `until`."""
     book = Book(bot, settings_of(bot, facts))
-    heard = own_facts(bot, facts) + facts_about(bot, facts) + standing(facts, "split") + standing(facts, "dividend")
-    for fact in ordered(heard):
-        if (until is None or at(fact) < until) and kind_of(fact) in EFFECTS:
+    for fact in entered(bot, facts):
+        if until is None or at(fact) < until:
             apply(book, fact)
     return book
 
 
+def entered(bot: str, facts: Sequence[Fact]) -> list[Fact]:
+    """What is entered into a bot's book, in order: what it says and what is stated of it, splits and dividends."""
+    actions = standing(facts, "split") + standing(facts, "dividend")
+    told = own_facts(bot, facts) + facts_about(bot, facts)
+    return ordered(fact for fact in told + actions if kind_of(fact) in EFFECTS)
+
+
 def apply(book: Book, fact: Fact) -> None:
+    """Enter the next fact."""
     cash_before = dict(book.cash)
-    lots_before = repr(book.lots)
-    movements_before = len(book.movements)
     EFFECTS[kind_of(fact)](book, fact)
-    if len(book.movements) > movements_before or repr(book.lots) != lots_before:
-        book.changed_days.add(at(fact).date())
     for currency, amount in book.cash.items():
         if amount < 0 <= cash_before.get(currency, ZERO):
-            book.overdrawn.append((identity(fact), currency))
+            book.overdrawn.append((fact, currency))
 
 
 def holdings(book: Book) -> dict[str, Fraction]:
@@ -81,62 +99,84 @@ def portfolio(book: Book) -> dict[str, Fraction]:
     return {name: amount for name, amount in both.items() if amount != 0 or name == base}
 
 
+def changed(book: Book, fact: Fact) -> None:
+    """Note that cash or holdings have changed on the day of this fact."""
+    book.changed_days.add(at(fact).date())
+
+
 def move(book: Book, fact: Fact, *, kind: str, currency: str, amount: Fraction) -> None:
+    """Change the cash."""
     if amount == 0:
         return
+    changed(book, fact)
     book.cash[currency] = book.cash.get(currency, ZERO) + amount
     row = {"bot_name": book.bot, "fact": identity(fact), "kind": kind, "currency": currency, "amount": amount}
     book.movements.append({**row, "at": at(fact)})
+    if kind in FLOW_KINDS:
+        book.flows.append(Flow(at(fact), amount, currency=currency))
 
 
 def register(book: Book, fact: Fact) -> None:
+    """Cash and holdings to begin with; later registrations change nothing."""
     if fact is not book.settings.registration:
         return
     for currency, amount in book.settings.opening.items():
         move(book, fact, kind="opening", currency=currency, amount=amount)
-    for symbol, holding in (fact.message.get("holdings") or {}).items():
+    for symbol, holding in said(fact.message, "holdings", {}).items():
         brought = {name: fact.message[name] for name in ("id", "at")} | {"symbol": symbol, **holding}
         adjust(book, replace(fact, message=brought))
 
 
 def deposit(book: Book, fact: Fact) -> None:
+    """Cash came in."""
     amount = number(fact.message["amount"])
     move(book, fact, kind="deposit", currency=currency_of(fact.message), amount=amount)
 
 
 def withdraw(book: Book, fact: Fact) -> None:
+    """Cash went out."""
     amount = number(fact.message["amount"])
     move(book, fact, kind="withdrawal", currency=currency_of(fact.message), amount=-amount)
 
 
 def charge(book: Book, fact: Fact) -> None:
+    """Interest, funding, a fee."""
     amount = number(fact.message["amount"])
     move(book, fact, kind="charge", currency=currency_of(fact.message), amount=-amount)
 
 
 def pay_dividend(book: Book, fact: Fact) -> None:
+    """Whoever holds is paid, whoever is short pays."""
     held = holdings(book).get(fact.message["symbol"], ZERO)
     amount = number(fact.message["per_share"]) * held
     move(book, fact, kind="dividend", currency=currency_of(fact.message), amount=amount)
 
 
 def split(book: Book, fact: Fact) -> None:
+    """The lots of the symbol become others."""
     for (symbol, _), lots in book.lots.items():
-        if symbol == fact.message["symbol"] and lots:
+        if symbol == fact.message["symbol"] and any(lot.quantity for lot in lots):
             split_lots(lots, fact.message["new"], fact.message["old"])
+            if fact.message["new"] != fact.message["old"]:
+                changed(book, fact)
 
 
 def trade(book: Book, fact: Fact) -> None:
+    """A purchase or a sale."""
     message = fact.message
     buys = message["side"] == "buy"
     sign = 1 if buys else -1
-    quantity, price, fee = number(message["quantity"]), number(message["price"]), number(message.get("fee", "0"))
+    quantity, price, fee = number(message["quantity"]), number(message["price"]), number(said(message, "fee", "0"))
     currency = currency_of(message)
-    fee_currency = message.get("fee_currency", currency)
+    fee_currency = said(message, "fee_currency", currency)
     fee_in_price = fee if fee_currency == currency else ZERO
     move(book, fact, kind="purchase" if buys else "sale", currency=currency, amount=-sign * quantity * price)
     move(book, fact, kind="fee", currency=fee_currency, amount=-fee)
+    book.fees[fee_currency] = book.fees.get(fee_currency, ZERO) + fee
     profits = fill(book, fact, quantity=sign * quantity, price=price, fee=fee_in_price)
+    if profits:
+        book.realised[currency] = book.realised.get(currency, ZERO) + sum(profits, ZERO)
+    book.traded[message["symbol"]] = (at(fact), currency, price)
     book.trades.append(
         {
             "id": identity(fact),
@@ -175,11 +215,11 @@ def adjust(book: Book, fact: Fact) -> None:
     """Units that come or go without a trade: what is closed leaves at cost, what is left opens at its share."""
     message = fact.message
     quantity = number(message["quantity"])
-    if "cost" in message:
-        book.brought.append((at(fact), message["symbol"], quantity))
+    if said(message, "cost") is not None:
+        book.flows.append(Flow(at(fact), quantity, symbol=message["symbol"]))
     closed, left = to_close(lots_of(book, fact), quantity, book.settings.cost_basis)
     pieces = [*(piece for _, piece in closed), *([left] if left > 0 else [])]
-    costs = by_quantity(number(message.get("cost", "0")), pieces, abs(quantity))
+    costs = by_quantity(number(said(message, "cost", "0")), pieces, abs(quantity))
     for lot, piece in closed:
         sign = 1 if lot.is_long else -1
         cost = sign * take(lot, piece)
@@ -189,6 +229,7 @@ def adjust(book: Book, fact: Fact) -> None:
 
 
 def lots_of(book: Book, fact: Fact) -> list[Lot]:
+    """The lots of the symbol and currency that a fact speaks of."""
     return book.lots.setdefault((fact.message["symbol"], currency_of(fact.message)), [])
 
 
@@ -213,13 +254,14 @@ def matched(book: Book, fact: Fact, lot: Lot, piece: Fraction, *, proceeds: Frac
 
 def finish(book: Book, fact: Fact, *, closed: Sequence[tuple[Lot, Fraction]], left: Fraction, cost: Fraction) -> None:
     """Remove the lots that were closed to the last digit, and open what is left; a short without leave is flagged."""
+    changed(book, fact)
     lots = lots_of(book, fact)
-    gone = [lot for lot, _ in closed if lot.quantity == 0]
-    lots[:] = [lot for lot in lots if not any(lot is other for other in gone)]
+    gone = {id(lot) for lot, _ in closed if lot.quantity == 0}
+    lots[:] = [lot for lot in lots if id(lot) not in gone]
     if left != 0:
         add(lots, Lot(identity(fact), at(fact), left, cost), book.settings.cost_basis)
         if left < 0 and not book.settings.allow_short:
-            book.oversold.append((identity(fact), fact.message["symbol"]))
+            book.oversold.append((fact, fact.message["symbol"]))
 
 
 def compare(book: Book, fact: Fact) -> None:
@@ -228,7 +270,7 @@ def compare(book: Book, fact: Fact) -> None:
         stated = fact.message["cash" if what == "cash" else "holdings"]
         for name in {*ours, *stated}:
             if number(stated.get(name, "0")) != ours.get(name, ZERO):
-                book.misstated.append((identity(fact), f"statement_{what}", name))
+                book.misstated.append((fact, f"statement_{what}", name))
 
 
 EFFECTS: dict[str, Callable[[Book, Fact], None]] = {

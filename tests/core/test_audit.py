@@ -1,4 +1,4 @@
-"""The oracle against examples computed by hand."""
+"""The auditor against examples computed by hand."""
 
 import random
 from datetime import UTC, datetime
@@ -8,9 +8,9 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 
-from tests.oracle import Fact, books
-from tests.oracle_facts import Row, decimal, number, share
-from tests.oracle_lots import split_quantities
+from projections.audit.facts import Fact, Row, decimal, number, share
+from projections.audit.lots import split_quantities
+from projections.audit.tables import tables as books
 from tests.strategies import Drawn, as_facts, logs
 
 BOT = "bots.RSIBot"
