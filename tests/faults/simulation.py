@@ -1,0 +1,301 @@
+"""The simulation: speakers, broker, door, log, projectors and clock, and whatever may befall them, in any order.
+
+Every rule is something that somebody does, or a fault that is brought about or prepared; between them simulated
+time goes by only where a rule says so. After each rule the log has to be sound; at the end the faults stop, and
+within `DRAIN_SECONDS` everything that was ever published has to have ended where it should, books and all.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ledger.bundles import HEADERS
+from ledger.database import dispose, live_generation
+from ledger.errors import Conflict
+from ledger.messages import SUBJECT_PREFIX
+from ledger.migrations import upgrade
+from ledger.settings import Database
+from projections.generations import ensure_books
+from projections.rebuild import rebuild
+from tests.faults.naive_model import Log
+from tests.faults.simulated_facts import SPEAKERS, Said, all_sayings, moments, sayings, strange_messages, void_of
+from tests.faults.simulated_world import World
+from tests.oracle import Fact
+from tests.oracle import books as books_of_the_oracle
+from tests.oracle_facts import moment
+from tests.replay.outcome import assert_same
+from tests.replay.ways import live_books
+
+DRAIN_SECONDS = 240.0
+_LOOK_SECONDS = 5.0
+_PAUSES = (0.001, 0.02, 0.1, 0.5, 3.0, 31.0)
+_MEMORY = Path("/dev/shm")
+_SUBJECTS = st.sampled_from(SPEAKERS)
+_WHICH = st.integers(0, 1)
+_FAULTS = st.tuples(st.sampled_from(("before", "after")), st.sampled_from(("error", "killed")))
+
+
+class Simulation(RuleBasedStateMachine):
+    """One history. `struck` counts faults by kind, `done` examples, steps and facts, for all that are run."""
+
+    struck: Counter[str] = Counter()
+    done: Counter[str] = Counter()
+    template: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp(prefix="simulation-", dir=_MEMORY if _MEMORY.is_dir() else None))
+        shutil.copytree(self.template, self.directory, symlinks=True, dirs_exist_ok=True)
+        self.world: World | None = None
+        self.numbers: Counter[str] = Counter()
+        self.said: list[tuple[str, Said]] = []
+        self.checkpoint = (0, 0)
+        self.done["examples"] += 1
+
+    @initialize(seed=st.integers(0, 2**32 - 1))
+    def begin(self, seed: int) -> None:
+        """The beginning: a service that is ready."""
+        self.world = World(Database(directory=self.directory), seed, self.struck)
+        self.there.run(1.0)
+
+    @property
+    def there(self) -> World:
+        """The world, which there is from the first rule on."""
+        assert self.world is not None
+        return self.world
+
+    @rule(saying=all_sayings(), process=_WHICH, seconds=st.sampled_from(_PAUSES))
+    def publish(self, saying: tuple[str, list[Said]], process: int, seconds: float) -> None:
+        """Somebody says something new."""
+        subject, messages = saying
+        self._say(subject, [self._named(subject, said) for said in messages], process)
+        self.there.run(seconds)
+
+    @rule(sayings=st.lists(all_sayings(), min_size=2, max_size=4), process=_WHICH, which=_WHICH)
+    def publish_and_follow(self, sayings: list[tuple[str, list[Said]]], process: int, which: int) -> None:
+        """Some say something new, it arrives, and a projector follows."""
+        for subject, messages in sayings:
+            self._say(subject, [self._named(subject, said) for said in messages], process)
+        self.there.run(_PAUSES[-2])
+        self.there.step(which, steps=len(sayings))
+
+    @precondition(lambda self: self.said)
+    @rule(data=st.data(), process=_WHICH, changed=st.booleans())
+    def publish_again(self, data: st.DataObject, process: int, changed: bool) -> None:
+        """An id is used again by another process of the speaker: for the same, or for something else."""
+        subject, before = data.draw(st.sampled_from(self.said))
+        again = {**data.draw(sayings(subject))[0], "id": before["id"]} if changed else before
+        self.struck["published again" if again == before else "conflict published"] += 1
+        self._say(subject, [again], 2 + process)
+        self.there.run(_PAUSES[1])
+
+    @precondition(lambda self: self.said)
+    @rule(data=st.data(), at=moments(), by_operator=st.booleans())
+    def take_back(self, data: st.DataObject, at: str, by_operator: bool) -> None:
+        """A void of something, by the one who said it or an operator."""
+        subject, said = data.draw(st.sampled_from(self.said))
+        speaker = "ops.desk" if by_operator else subject
+        self._say(speaker, [self._named(speaker, void_of((subject, said["id"]), at))], 0)
+        self.there.run(_PAUSES[1])
+
+    @rule(subject=_SUBJECTS, lines=st.lists(strange_messages(), min_size=1, max_size=2))
+    def publish_strange(self, subject: str, lines: list[bytes]) -> None:
+        """Something malformed comes, past any outbox."""
+        self.struck["malformed published"] += 1
+        headers = HEADERS if len(lines) > 1 else None
+        self.there.broker.store(SUBJECT_PREFIX + subject, b"\n".join(lines), headers)
+
+    @rule(seconds=st.sampled_from(_PAUSES))
+    def run_for(self, seconds: float) -> None:
+        """Time goes by."""
+        self.there.run(seconds)
+
+    @rule()
+    def sync_broker(self) -> None:
+        """The broker brings its stream to the disk."""
+        self.there.broker.sync()
+
+    @rule(seconds=st.sampled_from((0.0, 1.0, 40.0)))
+    def cut_broker(self, seconds: float) -> None:
+        """The broker's power is cut: everybody is cut off, and the tail is lost."""
+        self.there.broker.power_cut(seconds=seconds)
+
+    @rule()
+    def delete_stream(self) -> None:
+        """Somebody deletes the stream."""
+        if self.there.broker.stream is not None:
+            self.there.broker.delete_stream()
+
+    @rule()
+    def redeliver(self) -> None:
+        """What is on its way is delivered again, and what is waiting in another order from now on, or not."""
+        self.there.broker.redeliver()
+        self.there.broker.shuffles = not self.there.broker.shuffles
+
+    @rule(receipts=st.integers(0, 4), acknowledgements=st.integers(0, 4))
+    def lose_answers(self, receipts: int, acknowledgements: int) -> None:
+        """The next receipts and acknowledgements get lost."""
+        self.there.broker.lose_receipts, self.there.broker.lose_acknowledgements = receipts, acknowledgements
+
+    @rule(seconds=st.sampled_from((0.0, 1.0, 40.0)))
+    def cut_door(self, seconds: float) -> None:
+        """The service's connection breaks."""
+        self.there.cut_door(seconds)
+
+    @rule(number=_WHICH, seconds=st.sampled_from((0.0, 40.0)))
+    def cut_speaker(self, number: int, seconds: float) -> None:
+        """A speaker's connection breaks."""
+        for speaker in self.there.speakers[number : number + 1]:
+            for connection in speaker.connections[-1:]:
+                self.struck["speaker cut off"] += connection.is_connected
+                connection.lose(seconds)
+
+    @rule(number=_WHICH)
+    def kill_speaker(self, number: int) -> None:
+        """A speaker's process dies and is started again."""
+        for speaker in self.there.speakers[number : number + 1]:
+            self.struck["speaker killed"] += 1
+            speaker.crash()
+
+    @rule(at_publication=st.integers(-2, 6))
+    def kill_door(self, at_publication: int) -> None:
+        """The service's process is killed, now or when it publishes for the nth time, or told to leave."""
+        if at_publication == -2:
+            self.there.stop_door()
+        elif at_publication == -1:
+            self.there.kill_door()
+        else:
+            self.there.publications_left = at_publication
+
+    @rule(faults=st.lists(_FAULTS, min_size=1, max_size=3))
+    def break_door(self, faults: list[tuple[str, str]]) -> None:
+        """The next transactions of the door go wrong."""
+        self.there.door_faults.extend(faults)
+
+    @rule(faults=st.lists(_FAULTS, min_size=1, max_size=3))
+    def break_books(self, faults: list[tuple[str, str]]) -> None:
+        """The next transactions of the books go wrong."""
+        self.there.book_faults.extend(faults)
+
+    @rule(which=_WHICH, steps=st.integers(1, 4))
+    def step(self, which: int, steps: int) -> None:
+        """One of two projectors makes some steps."""
+        self.there.step(which, steps=steps)
+
+    @rule(which=_WHICH)
+    def forget_projector(self, which: int) -> None:
+        """A projector's process dies between two steps."""
+        self.struck["projector killed"] += 1
+        self.there.forget(which)
+
+    @rule()
+    def rebuild(self) -> None:
+        """The books are made anew."""
+        self.struck["rebuilt"] += 1
+        self.there.rebuild()
+
+    @rule(days=st.sampled_from((-40, -1, 1, 40)))
+    def set_clock(self, days: int) -> None:
+        """Somebody sets the clock."""
+        self.struck["clock set back" if days < 0 else "clock set forward"] += 1
+        self.there.set_clock(days)
+
+    @rule()
+    def look_at_books(self) -> None:
+        """Where no note is left, the books are those of the facts up to their checkpoint."""
+        self._check_books()
+
+    @invariant()
+    def is_sound(self) -> None:
+        """What must hold at any moment."""
+        if self.world is None:
+            return
+        self.done["steps"] += 1
+        assert not self.world.problems, "\n".join(self.world.problems)
+        self.world.model.check_log()
+        self._check_checkpoint(self.world.model.read())
+
+    def teardown(self) -> None:
+        """The faults stop; everything has to come to its end."""
+        try:
+            if self.world is not None and sys.exc_info()[0] is None:
+                self._drain(self.world)
+        finally:
+            if self.world is not None:
+                self.world.close()
+            shutil.rmtree(self.directory)
+
+    def _named(self, subject: str, said: Said) -> Said:
+        """The message with an id that is new, and sorts against the order of its coming."""
+        self.numbers[subject] += 1
+        return {"id": f"f{999 - self.numbers[subject]}", **said}
+
+    def _say(self, subject: str, messages: list[Said], process: int) -> None:
+        try:
+            self.there.speaker(subject, process).publish(messages)
+        except Conflict:
+            self.struck["conflict in the outbox"] += 1
+            return
+        self.done["facts"] += len(messages)
+        for said in messages:
+            self.there.model.publish(subject, said)
+            self.said.append((subject, said))
+
+    def _drain(self, world: World) -> None:
+        world.calm()
+        end = world.loop.time() + DRAIN_SECONDS
+        while waiting := world.still_waiting():
+            assert world.loop.time() < end, f"not at an end {DRAIN_SECONDS:g} s after the last fault: {waiting}"
+            world.run(_LOOK_SECONDS)
+            self.is_sound()
+        world.check_end()
+        for projector in world.projectors:
+            projector.catch_up()
+        assert self._check_books(), "a note is left when there is nothing more to do"
+        rebuild(world.database)
+        assert self._check_books(), "a note is left after a rebuild"
+
+    def _check_checkpoint(self, log: Log) -> None:
+        """It is in the log, and goes back only where other books take the place of the live ones."""
+        generation = live_generation(self.there.database) or 0
+        with closing(sqlite3.connect(f"{self.there.database.books_link.as_uri()}?mode=ro", uri=True)) as books:
+            position, hash_ = books.execute("SELECT position, hash FROM checkpoints").fetchone()
+        assert position <= len(log.rows), f"the checkpoint {position} is ahead of the head {len(log.rows)}"
+        assert hash_ == (log.rows[position - 1].hash if position else bytes(32)), "the checkpoint is of another log"
+        assert (generation, position) >= self.checkpoint, f"{self.checkpoint} is followed by {(generation, position)}"
+        self.checkpoint = (generation, position)
+
+    def _check_books(self) -> bool:
+        """Hold the books against the naive fold; False where some are still to be folded."""
+        with closing(sqlite3.connect(f"{self.there.database.books_link.as_uri()}?mode=ro", uri=True)) as books:
+            notes = books.execute("SELECT count(*) FROM pending_folds").fetchone()[0]
+            position = books.execute("SELECT position FROM checkpoints").fetchone()[0]
+        if notes:
+            return False
+        facts = [
+            Fact(row.position, row.subject, moment(row.recorded_at), json.loads(row.payload))
+            for row in self.there.model.read().rows[:position]
+        ]
+        assert_same(live_books(self.there.database), books_of_the_oracle(facts), way="live")
+        return True
+
+
+def make_template(directory: Path) -> Path:
+    """A data directory with an empty log and empty books, to be copied."""
+    database = Database(directory=directory / "template")
+    upgrade(database)
+    ensure_books(database)
+    dispose(database)
+    assert database.directory is not None
+    return database.directory
