@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hypothesis import seed, settings
+from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.faults.simulation import Simulation, make_template
@@ -14,7 +14,7 @@ def test_x(tmp_path: Path) -> None:
     class Machine(Simulation):
         template = make_template(tmp_path)
     t=time.time()
-    options = {**ALWAYS, "derandomize": False}
+    options = {**ALWAYS, "derandomize": False, "phases": [Phase.generate] + [Phase.shrink]*bool(os.environ.get("REDUCE"))}
     try:
         run_state_machine_as_test(seed(int(os.environ.get("SEED", "1")))(Machine), settings=settings(max_examples=int(os.environ.get("EXAMPLES","20")), stateful_step_count=40, **options))
     finally:
