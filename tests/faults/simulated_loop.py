@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 THREAD_SECONDS = 0.02
+ROUND_SECONDS = 1e-6
+"""What each round of the loop takes, so that whoever waits for a moment that is almost there comes to it."""
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
@@ -56,7 +58,7 @@ class _Nothing:
         """Nothing, after the time is up."""
         if timeout is None:
             raise RuntimeError("everybody waits, and nothing will ever happen")
-        self._loop.advance(timeout)
+        self._loop.advance(max(timeout, ROUND_SECONDS))
         return []
 
 
