@@ -29,15 +29,13 @@ Callback = Callable[[Msg], Awaitable[None]]
 class SimulatedConnection(Connection):
     """A connection that comes back where it may, until it is killed, or the broker closes it."""
 
-    def __init__(
-        self, broker: SimulatedBroker, random: Random, *, on_publish: Callable[[str], None] | None = None
-    ) -> None:
+    on_publish: Callable[[str], None] | None = None
+
+    def __init__(self, broker: SimulatedBroker, random: Random) -> None:
         super().__init__()
-        self._loop_ = asyncio.get_running_loop()
         self._number = broker.next_number()
         self._broker = broker
         self._random = random
-        self._on_publish = on_publish
         self._subscriptions: dict[str, tuple[asyncio.Queue[Msg], asyncio.Task[None]]] = {}
         self._buffered: list[tuple[str, bytes, str, Headers]] = []
         self._life = 0
@@ -90,8 +88,8 @@ class SimulatedConnection(Connection):
 
     async def publish(self, subject: str, payload: bytes = b"", reply: str = "", headers: Headers = None) -> None:
         """Send, now or once the connection is back."""
-        if self._on_publish is not None:
-            self._on_publish(subject)
+        if self.on_publish is not None:
+            self.on_publish(subject)
         if self.is_closed:
             raise errors.ConnectionClosedError
         if len(payload) > self.max_payload:
@@ -159,6 +157,7 @@ class SimulatedConnection(Connection):
             task.cancel()
 
     def _come_up(self) -> None:
+        self._loop_ = asyncio.get_running_loop()
         self._there = [self._loop_.time(), self._loop_.time()]
         self._state = "up"
         self._broker.clients.append(self)

@@ -21,10 +21,13 @@ Patch = Callable[[object, str, object], None]
 class SimulatedSpeaker:
     """One process that speaks for a subject, with an outbox of its own, which is all that outlives it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, directory: Path, subject: str) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, directory: Path, subject: str, happened: Callable[[str], None]
+    ) -> None:
         self.subject = subject
         self.connections: list[SimulatedConnection] = []
         self._loop = loop
+        self._happened = happened
         self._directory = directory
         self._open()
 
@@ -35,8 +38,16 @@ class SimulatedSpeaker:
 
     def crash(self) -> None:
         """Die and begin anew."""
+        self._happened("speaker killed")
         self.close()
         self._open()
+
+    def cut(self, seconds: float) -> None:
+        """Lose the connection."""
+        for connection in self.connections[-1:]:
+            if connection.is_connected:
+                self._happened("speaker cut off")
+                connection.lose(seconds)
 
     def close(self) -> None:
         """Die."""

@@ -17,15 +17,12 @@ from typing import Any
 
 import pytest
 import structlog
-from nats import errors
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from ledger import intake, log
-from ledger.broker import ensure_stream
 from ledger.bundles import is_bundle, lines_of
 from ledger.database import dispose, get_db_session, get_log_session
-from ledger.errors import LedgerError
 from ledger.messages import SUBJECT_PREFIX
 from ledger.settings import Database
 from projections import projector as projector_module
@@ -35,17 +32,13 @@ from projections.rebuild import rebuild
 from tests.faults.naive_model import Model
 from tests.faults.simulated_broker import SimulatedBroker, Stored
 from tests.faults.simulated_connection import SimulatedConnection
+from tests.faults.simulated_door import Killed, SimulatedDoor
 from tests.faults.simulated_loop import SimulatedLoop
 from tests.faults.simulated_speakers import SimulatedSpeaker, put_into
 
 FIRST_MOMENT = datetime(2026, 2, 1, tzinfo=UTC)
-RESTART_SECONDS = 0.5
 Fault = tuple[str, str]
 """When it strikes (`before` or `after` the commit), and how (`error` or `killed`)."""
-
-
-class Killed(BaseException):
-    """The end of a process; nothing of it may go on."""
 
 
 class World:
@@ -69,14 +62,15 @@ class World:
         self.projectors = [Projector(database), Projector(database)]
         self.patch = pytest.MonkeyPatch()
         self._put_in_place()
-        self._stop: asyncio.Event | None = None
-        self._door: asyncio.Task[None] | None = None
-        self._connection: SimulatedConnection | None = None
-        self._service = self.loop.create_task(self._serve())
+        self.doors = [SimulatedDoor(self), SimulatedDoor(self)]
 
     def happened(self, kind: str) -> None:
         """A fault has struck."""
         self.struck[kind] += 1
+
+    def connect(self) -> SimulatedConnection:
+        """A connection to the broker, not made yet."""
+        return SimulatedConnection(self.broker, self.random)
 
     def run(self, seconds: float) -> None:
         """Let so much simulated time go by."""
@@ -88,27 +82,8 @@ class World:
         for speaker in self.speakers:
             if speaker.subject == subject and speaker.outbox.path.parent == directory:
                 return speaker
-        self.speakers.append(SimulatedSpeaker(self.loop, directory, subject))
+        self.speakers.append(SimulatedSpeaker(self.loop, directory, subject, self.happened))
         return self.speakers[-1]
-
-    def kill_door(self) -> None:
-        """End the service's process, wherever it is."""
-        if self._door is not None and self._connection is not None and not self._door.done():
-            self.happened("door killed")
-            self._connection.kill()
-            self._door.cancel()
-
-    def stop_door(self) -> None:
-        """Ask the door to finish its batch and leave; it comes again."""
-        if self._stop is not None and not self._stop.is_set():
-            self.happened("door stopped")
-            self._stop.set()
-
-    def cut_door(self, seconds: float) -> None:
-        """Break the service's connection."""
-        if self._connection is not None and self._connection.is_connected:
-            self.happened("door cut off")
-            self._connection.lose(seconds)
 
     def step(self, which: int, *, steps: int) -> None:
         """Let a projector make some steps; one that is killed is replaced by one that knows nothing."""
@@ -197,44 +172,24 @@ class World:
         self.patch.setattr(intake, "get_log_session", self._door_session)
         for module in (projector_module, rebuild_module):
             self.patch.setattr(module, "get_db_session", self._books_session)
-        put_into(self.patch.setattr, self.loop, self._connect, self.speakers)
+        put_into(self.patch.setattr, self.loop, self.connect, self.speakers)
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 
-    def _connect(self) -> SimulatedConnection:
-        return SimulatedConnection(self.broker, self.random)
 
-    async def _serve(self) -> None:
-        """The service: a door that is opened again however it came to its end."""
-        while True:
-            self._connection = SimulatedConnection(self.broker, self.random, on_publish=self._on_publish)
-            self._stop = asyncio.Event()
-            self._door = self.loop.create_task(self._open_door(self._connection, self._stop))
-            await asyncio.wait({self._door})
-            self._connection.kill()
-            if not self._door.cancelled() and (error := self._door.exception()) is not None:
-                expected = isinstance(error, Killed | LedgerError | errors.Error)
-                if not expected:
-                    self.problems.append(f"the door has failed: {error!r}")
-            await asyncio.sleep(RESTART_SECONDS)
-
-    async def _open_door(self, connection: SimulatedConnection, stop: asyncio.Event) -> None:
-        await connection.connect()
-        await ensure_stream(connection)
-        await intake.run_intake(connection, self.database, stop=stop, on_recorded=lambda: None)
-
-    def _on_publish(self, subject: str) -> None:
-        """Count what the door publishes, up to where it is to die."""
+    def published(self, subject: str) -> None:
+        """A door is about to publish: count, up to where it is to die."""
         if self.publications_left is None:
             return
         self.publications_left -= 1
         if self.publications_left < 0:
             self.publications_left = None
-            self._die(f"killed at {'an acknowledgement' if '.ACK.' in subject else 'a publication'}")
+            self._die(f"door killed at {'an acknowledgement' if '.ACK.' in subject else 'another publication'}")
 
     def _die(self, kind: str) -> None:
+        """End the process of the door that is at work."""
         self.happened(kind)
-        assert self._connection is not None
-        self._connection.kill()
+        for door in self.doors:
+            door.lose_process_of(asyncio.current_task(self.loop))
         raise Killed
 
     @contextmanager

@@ -41,6 +41,7 @@ DRAIN_SECONDS = 240.0
 _LOOK_SECONDS = 5.0
 _PAUSES = (0.001, 0.02, 0.1, 0.5, 3.0, 31.0)
 _MEMORY = Path("/dev/shm")
+Saying = tuple[str, list[Said]]
 _SUBJECTS = st.sampled_from(SPEAKERS)
 _WHICH = st.integers(0, 1)
 _FAULTS = st.tuples(st.sampled_from(("before", "after")), st.sampled_from(("error", "killed")))
@@ -76,14 +77,14 @@ class Simulation(RuleBasedStateMachine):
         return self.world
 
     @rule(saying=all_sayings(), process=_WHICH, seconds=st.sampled_from(_PAUSES))
-    def publish(self, saying: tuple[str, list[Said]], process: int, seconds: float) -> None:
+    def publish(self, saying: Saying, process: int, seconds: float) -> None:
         """Somebody says something new."""
         subject, messages = saying
         self._say(subject, [self._named(subject, said) for said in messages], process)
         self.there.run(seconds)
 
     @rule(sayings=st.lists(all_sayings(), min_size=2, max_size=4), process=_WHICH, which=_WHICH)
-    def publish_and_follow(self, sayings: list[tuple[str, list[Said]]], process: int, which: int) -> None:
+    def publish_and_follow(self, sayings: list[Saying], process: int, which: int) -> None:
         """Some say something new, it arrives, and a projector follows."""
         for subject, messages in sayings:
             self._say(subject, [self._named(subject, said) for said in messages], process)
@@ -126,9 +127,10 @@ class Simulation(RuleBasedStateMachine):
         """The broker brings its stream to the disk."""
         self.there.broker.sync()
 
-    @rule(seconds=st.sampled_from((0.0, 1.0, 40.0)))
-    def cut_broker(self, seconds: float) -> None:
+    @rule(saying=all_sayings(), pause=st.sampled_from(_PAUSES[:3]), seconds=st.sampled_from((0.0, 1.0, 40.0)))
+    def cut_broker(self, saying: Saying, pause: float, seconds: float) -> None:
         """The broker's power is cut: everybody is cut off, and the tail is lost."""
+        self.publish(saying, 0, pause)
         self.there.broker.power_cut(seconds=seconds)
 
     @rule()
@@ -137,56 +139,64 @@ class Simulation(RuleBasedStateMachine):
         if self.there.broker.stream is not None:
             self.there.broker.delete_stream()
 
-    @rule()
-    def redeliver(self) -> None:
-        """What is on its way is delivered again, and what is waiting in another order from now on, or not."""
+    @rule(saying=all_sayings(), seconds=st.sampled_from(_PAUSES[:3]))
+    def redeliver(self, saying: Saying, seconds: float) -> None:
+        """What is on its way is delivered again; what waits comes in another order from now on, or not any more."""
+        self.publish(saying, 0, seconds)
         self.there.broker.redeliver()
         self.there.broker.shuffles = not self.there.broker.shuffles
 
-    @rule(receipts=st.integers(0, 4), acknowledgements=st.integers(0, 4))
-    def lose_answers(self, receipts: int, acknowledgements: int) -> None:
-        """The next receipts and acknowledgements get lost."""
+    @rule(saying=all_sayings(), receipts=st.integers(0, 4), acknowledgements=st.integers(0, 4))
+    def lose_answers(self, saying: Saying, receipts: int, acknowledgements: int) -> None:
+        """Receipts and acknowledgements get lost."""
         self.there.broker.lose_receipts, self.there.broker.lose_acknowledgements = receipts, acknowledgements
+        self.publish(saying, 0, _PAUSES[2])
 
-    @rule(seconds=st.sampled_from((0.0, 1.0, 40.0)))
-    def cut_door(self, seconds: float) -> None:
-        """The service's connection breaks."""
-        self.there.cut_door(seconds)
+    @rule(saying=all_sayings(), door=_WHICH, pause=st.sampled_from(_PAUSES[:3]), seconds=st.sampled_from((0.0, 40.0)))
+    def cut_door(self, saying: Saying, door: int, pause: float, seconds: float) -> None:
+        """A service's connection breaks."""
+        self.publish(saying, 0, pause)
+        self.there.doors[door].cut(seconds)
 
-    @rule(number=_WHICH, seconds=st.sampled_from((0.0, 40.0)))
-    def cut_speaker(self, number: int, seconds: float) -> None:
+    @rule(saying=all_sayings(), pause=st.sampled_from(_PAUSES[:3]), seconds=st.sampled_from((0.0, 40.0)))
+    def cut_speaker(self, saying: Saying, pause: float, seconds: float) -> None:
         """A speaker's connection breaks."""
-        for speaker in self.there.speakers[number : number + 1]:
-            for connection in speaker.connections[-1:]:
-                self.struck["speaker cut off"] += connection.is_connected
-                connection.lose(seconds)
+        self.publish(saying, 0, pause)
+        self.there.speaker(saying[0], 0).cut(seconds)
 
-    @rule(number=_WHICH)
-    def kill_speaker(self, number: int) -> None:
+    @rule(saying=all_sayings(), pause=st.sampled_from(_PAUSES[:3]))
+    def kill_speaker(self, saying: Saying, pause: float) -> None:
         """A speaker's process dies and is started again."""
-        for speaker in self.there.speakers[number : number + 1]:
-            self.struck["speaker killed"] += 1
-            speaker.crash()
+        self.publish(saying, 0, pause)
+        self.there.speaker(saying[0], 0).crash()
 
-    @rule(at_publication=st.integers(-2, 6))
-    def kill_door(self, at_publication: int) -> None:
-        """The service's process is killed, now or when it publishes for the nth time, or told to leave."""
-        if at_publication == -2:
-            self.there.stop_door()
-        elif at_publication == -1:
-            self.there.kill_door()
+    @rule(saying=all_sayings(), door=_WHICH, pause=st.sampled_from(_PAUSES[:3]), kindly=st.booleans())
+    def end_door(self, saying: Saying, door: int, pause: float, kindly: bool) -> None:
+        """A service is told to leave, or its process is killed."""
+        self.publish(saying, 0, pause)
+        if kindly:
+            self.there.doors[door].stop()
         else:
-            self.there.publications_left = at_publication
+            self.there.doors[door].kill()
 
-    @rule(faults=st.lists(_FAULTS, min_size=1, max_size=3))
-    def break_door(self, faults: list[tuple[str, str]]) -> None:
+    @rule(saying=all_sayings(), publications=st.integers(0, 6))
+    def kill_door_at(self, saying: Saying, publications: int) -> None:
+        """The process of the service that makes the nth publication from now on is killed at that."""
+        self.there.publications_left = publications
+        self.publish(saying, 0, _PAUSES[2])
+
+    @rule(saying=all_sayings(), faults=st.lists(_FAULTS, min_size=1, max_size=3))
+    def break_door(self, saying: Saying, faults: list[tuple[str, str]]) -> None:
         """The next transactions of the door go wrong."""
         self.there.door_faults.extend(faults)
+        self.publish(saying, 0, _PAUSES[3])
 
-    @rule(faults=st.lists(_FAULTS, min_size=1, max_size=3))
-    def break_books(self, faults: list[tuple[str, str]]) -> None:
+    @rule(sayings=st.lists(all_sayings(), max_size=2), which=_WHICH, faults=st.lists(_FAULTS, min_size=1, max_size=3))
+    def break_books(self, sayings: list[Saying], which: int, faults: list[tuple[str, str]]) -> None:
         """The next transactions of the books go wrong."""
         self.there.book_faults.extend(faults)
+        self.publish_and_follow(sayings, 0, which)
+        self._check_books()
 
     @rule(which=_WHICH, steps=st.integers(1, 4))
     def step(self, which: int, steps: int) -> None:
