@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	--python-version 3.11 --no-emit-index-url
 
-.PHONY: help install tools demo test faults check bench lock schemas clean
+.PHONY: help install tools demo test faults simulate check bench lock schemas clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -37,6 +37,9 @@ test: tools  ## all tests, with real SQLite, PostgreSQL and NATS
 
 faults: tools  ## everything that can break, broken for real; up to half an hour
 	@$(BIN)/python -m pytest --timeout 600 tests/faults
+
+simulate: tools  ## histories of faults from new seeds: MINUTES=30 for many, SEED=123 for a round once more
+	@SIMULATE_MINUTES=$(MINUTES) SIMULATE_SEED=$(SEED) $(BIN)/python -m pytest -n 0 tests/faults/test_simulation.py
 
 check: tools  ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -29,6 +29,7 @@ from projections import projector as projector_module
 from projections import rebuild as rebuild_module
 from projections.projector import Projector
 from projections.rebuild import rebuild
+from tests.faults.naive_books import Books
 from tests.faults.naive_model import Model
 from tests.faults.simulated_broker import SimulatedBroker, Stored
 from tests.faults.simulated_connection import SimulatedConnection
@@ -53,6 +54,7 @@ class World:
         self.loop = SimulatedLoop()
         self.random = Random(seed)
         self.model = Model(database.log_file)
+        self.books = Books(database, self.model)
         self.broker = SimulatedBroker(self.loop, self.random, self, self.happened)
         self.jumped = timedelta()
         self.door_faults: deque[Fault] = deque()

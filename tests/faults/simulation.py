@@ -7,35 +7,22 @@ within `DRAIN_SECONDS` everything that was ever published has to have ended wher
 
 from __future__ import annotations
 
-import json
 import shutil
-import sqlite3
 import sys
 import tempfile
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ledger.bundles import HEADERS
-from ledger.database import dispose, live_generation
 from ledger.errors import Conflict
 from ledger.messages import SUBJECT_PREFIX
-from ledger.migrations import upgrade
 from ledger.settings import Database
-from projections.generations import ensure_books
 from projections.rebuild import rebuild
-from tests.faults.naive_model import Log
 from tests.faults.simulated_facts import SPEAKERS, Said, all_sayings, moments, sayings, strange_messages, void_of
 from tests.faults.simulated_world import World
-from tests.oracle import Fact
-from tests.oracle import books as books_of_the_oracle
-from tests.oracle_facts import moment
-from tests.replay.outcome import assert_same
-from tests.replay.ways import live_books
 
 DRAIN_SECONDS = 240.0
 _LOOK_SECONDS = 5.0
@@ -61,7 +48,6 @@ class Simulation(RuleBasedStateMachine):
         self.world: World | None = None
         self.numbers: Counter[str] = Counter()
         self.said: list[tuple[str, Said]] = []
-        self.checkpoint = (0, 0)
         self.done["examples"] += 1
 
     @initialize(seed=st.integers(0, 2**32 - 1))
@@ -196,7 +182,7 @@ class Simulation(RuleBasedStateMachine):
         """The next transactions of the books go wrong."""
         self.there.book_faults.extend(faults)
         self.publish_and_follow(sayings, 0, which)
-        self._check_books()
+        self.there.books.check()
 
     @rule(which=_WHICH, steps=st.integers(1, 4))
     def step(self, which: int, steps: int) -> None:
@@ -224,7 +210,7 @@ class Simulation(RuleBasedStateMachine):
     @rule()
     def look_at_books(self) -> None:
         """Where no note is left, the books are those of the facts up to their checkpoint."""
-        self._check_books()
+        self.there.books.check()
 
     @invariant()
     def is_sound(self) -> None:
@@ -234,7 +220,7 @@ class Simulation(RuleBasedStateMachine):
         self.done["steps"] += 1
         assert not self.world.problems, "\n".join(self.world.problems)
         self.world.model.check_log()
-        self._check_checkpoint(self.world.model.read())
+        self.world.books.check_checkpoint()
 
     def teardown(self) -> None:
         """The faults stop; everything has to come to its end."""
@@ -272,40 +258,6 @@ class Simulation(RuleBasedStateMachine):
         world.check_end()
         for projector in world.projectors:
             projector.catch_up()
-        assert self._check_books(), "a note is left when there is nothing more to do"
+        assert world.books.check(), "a note is left when there is nothing more to do"
         rebuild(world.database)
-        assert self._check_books(), "a note is left after a rebuild"
-
-    def _check_checkpoint(self, log: Log) -> None:
-        """It is in the log, and goes back only where other books take the place of the live ones."""
-        generation = live_generation(self.there.database) or 0
-        with closing(sqlite3.connect(f"{self.there.database.books_link.as_uri()}?mode=ro", uri=True)) as books:
-            position, hash_ = books.execute("SELECT position, hash FROM checkpoints").fetchone()
-        assert position <= len(log.rows), f"the checkpoint {position} is ahead of the head {len(log.rows)}"
-        assert hash_ == (log.rows[position - 1].hash if position else bytes(32)), "the checkpoint is of another log"
-        assert (generation, position) >= self.checkpoint, f"{self.checkpoint} is followed by {(generation, position)}"
-        self.checkpoint = (generation, position)
-
-    def _check_books(self) -> bool:
-        """Hold the books against the naive fold; False where some are still to be folded."""
-        with closing(sqlite3.connect(f"{self.there.database.books_link.as_uri()}?mode=ro", uri=True)) as books:
-            notes = books.execute("SELECT count(*) FROM pending_folds").fetchone()[0]
-            position = books.execute("SELECT position FROM checkpoints").fetchone()[0]
-        if notes:
-            return False
-        facts = [
-            Fact(row.position, row.subject, moment(row.recorded_at), json.loads(row.payload))
-            for row in self.there.model.read().rows[:position]
-        ]
-        assert_same(live_books(self.there.database), books_of_the_oracle(facts), way="live")
-        return True
-
-
-def make_template(directory: Path) -> Path:
-    """A data directory with an empty log and empty books, to be copied."""
-    database = Database(directory=directory / "template")
-    upgrade(database)
-    ensure_books(database)
-    dispose(database)
-    assert database.directory is not None
-    return database.directory
+        assert world.books.check(), "a note is left after a rebuild"

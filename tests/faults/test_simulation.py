@@ -1,21 +1,26 @@
-"""The simulation, as a test."""
+"""Histories that nobody thought of: whatever happens in whatever order, nothing is lost and nothing is twice.
 
-from pathlib import Path
+Each run takes new seeds, for the same ones again find nothing new; a failure names its own. The environment says how
+long: `SIMULATE_MINUTES`, or `SIMULATE_SEED` for one round. `make simulate` sets both.
+"""
 
-from hypothesis import Phase, seed, settings
-from hypothesis.stateful import run_state_machine_as_test
+import os
+from collections.abc import Callable
 
-from tests.faults.simulation import Simulation, make_template
-from tests.strategies import ALWAYS
+import pytest
+
+from tests.faults.simulation_runs import Report, simulate, simulate_for
+
+SECONDS = 90.0
+_SPARE_SECONDS = 600
 
 
-def test_x(tmp_path: Path) -> None:
-    import os, time
-    class Machine(Simulation):
-        template = make_template(tmp_path)
-    t=time.time()
-    options = {**ALWAYS, "derandomize": False, "phases": [Phase.generate] + [Phase.shrink]*bool(os.environ.get("REDUCE"))}
-    try:
-        run_state_machine_as_test(seed(int(os.environ.get("SEED", "1")))(Machine), settings=settings(max_examples=int(os.environ.get("EXAMPLES","20")), stateful_step_count=40, **options))
-    finally:
-        print(time.time()-t, Machine.done, Machine.struck)
+@pytest.mark.timeout(int(2 * 60 * float(os.environ.get("SIMULATE_MINUTES") or 2)) + _SPARE_SECONDS)
+def test_nothing_is_lost_and_nothing_is_twice(record_property: Callable[[str, object], None]) -> None:
+    minutes, seed = (os.environ.get(f"SIMULATE_{name}") for name in ("MINUTES", "SEED"))
+    if seed:
+        report = Report()
+        simulate(int(seed), report, reduces=True)
+    else:
+        report = simulate_for(60 * float(minutes) if minutes else SECONDS)
+    record_property("report", str(report))
