@@ -62,9 +62,7 @@ class _State:
 
     def copy(self) -> _State:
         """The same, to be kept as it is now."""
-        return replace(
-            self, messages=dict(self.messages), waiting=list(self.waiting), delivered=dict(self.delivered)
-        )
+        return replace(self, messages=dict(self.messages), waiting=list(self.waiting), delivered=dict(self.delivered))
 
 
 class Spy(Protocol):
@@ -178,8 +176,8 @@ class SimulatedBroker:
         self._pulls.clear()
         self.up_at = self._loop.time() + seconds
         again = self._loop.time() + ACK_WAIT_SECONDS
-        for sequence, (_, count) in self._state.delivered.items():
-            self._state.delivered[sequence] = (again, count)
+        for sequence, (_, times) in self._state.delivered.items():
+            self._state.delivered[sequence] = (again, times)
             self._loop.call_at(again, self._look)
         for client in tuple(self.clients):
             client.lose(seconds)
@@ -195,8 +193,8 @@ class SimulatedBroker:
         delivered = self._state.delivered
         if delivered:
             self._happened("redelivered")
-        for sequence, (_, count) in delivered.items():
-            delivered[sequence] = (self._loop.time(), count)
+        for sequence, (_, times) in delivered.items():
+            delivered[sequence] = (self._loop.time(), times)
         self._look()
 
     def calm(self) -> None:
@@ -275,6 +273,4 @@ class SimulatedBroker:
             self._loop.call_at(again, self._look)
             message = state.messages[sequence]
             reply = f"{_ACK}{STREAM}.{CONSUMER}.{before + 1}.{sequence}.1.0.{len(state.waiting)}"
-            pull.client.hear(
-                pull.inbox, message.data, stored=message.subject, reply=reply, headers=message.headers
-            )
+            pull.client.hear(pull.inbox, message.data, stored=message.subject, reply=reply, headers=message.headers)

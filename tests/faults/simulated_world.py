@@ -131,7 +131,11 @@ class World:
 
     def check_end(self) -> None:
         """Everybody has been told, and everything that the stream still has is decided."""
-        self.model.check_fates()
+        told: dict[tuple[str, str], list[bytes]] = {}
+        for speaker in self.speakers:
+            for refused in speaker.outbox.untold():
+                told.setdefault((speaker.subject, refused.id), []).append(refused.payload)
+        self.model.check_fates(told)
         for message in self.broker.messages:
             self.acknowledged(message)
         assert not self.problems, "\n".join(self.problems)
@@ -176,7 +180,6 @@ class World:
             self.patch.setattr(module, "get_db_session", self._books_session)
         put_into(self.patch.setattr, self.loop, self.connect, self.speakers)
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-
 
     def published(self, subject: str) -> None:
         """A door is about to publish: count, up to where it is to die."""

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -37,9 +38,9 @@ _FAULTS = st.tuples(st.sampled_from(("before", "after")), st.sampled_from(("erro
 class Simulation(RuleBasedStateMachine):
     """One history. `struck` counts faults by kind, `done` examples, steps and facts, for all that are run."""
 
-    struck: Counter[str] = Counter()
-    done: Counter[str] = Counter()
-    template: Path
+    struck: ClassVar[Counter[str]]
+    done: ClassVar[Counter[str]]
+    template: ClassVar[Path]
 
     def __init__(self) -> None:
         super().__init__()

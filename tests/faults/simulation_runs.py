@@ -1,8 +1,8 @@
 """Rounds of the simulation: some examples from one seed, which is told, and with which they come again.
 
-    make simulate                    some rounds, each with a new seed
-    make simulate MINUTES=30         many
-    make simulate SEED=123           the round of this seed once more, a failure reduced to the shortest history
+make simulate                    some rounds, each with a new seed
+make simulate MINUTES=30         many
+make simulate SEED=123           the round of this seed once more, a failure reduced to the shortest history
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,15 +92,22 @@ def simulate_for(seconds: float) -> Report:
     return report
 
 
-def simulate(number: int, report: Report, *, examples: int = EXAMPLES, reduces: bool = False) -> None:
-    """One round.
+def simulate(
+    number: int,
+    report: Report,
+    *,
+    examples: int = EXAMPLES,
+    reduces: bool = False,
+    prepare: Callable[[Database], None] | None = None,
+) -> None:
+    """One round; `prepare` may change the empty ledger with which each history begins.
 
     Raises: whatever a history leads to that must not be, with the command that leads there again.
     """
     report.seeds.append(number)
     phases = (Phase.generate, Phase.shrink) if reduces else (Phase.generate,)
     told = {**ALWAYS, "derandomize": False, "phases": phases, "report_multiple_bugs": False}
-    with _template() as directory:
+    with _template(prepare) as directory:
         machine = type("machine", (Simulation,), {"done": report.done, "struck": report.struck, "template": directory})
         try:
             run_state_machine_as_test(
@@ -112,13 +119,15 @@ def simulate(number: int, report: Report, *, examples: int = EXAMPLES, reduces: 
 
 
 @contextmanager
-def _template() -> Iterator[Path]:
+def _template(prepare: Callable[[Database], None] | None) -> Iterator[Path]:
     """A data directory with an empty log and empty books, to be copied."""
     directory = Path(tempfile.mkdtemp(prefix="simulation-"))
     database = Database(directory=directory)
     try:
         upgrade(database)
         ensure_books(database)
+        if prepare is not None:
+            prepare(database)
         dispose(database)
         yield directory
     finally:
