@@ -48,7 +48,7 @@ def acknowledge_before_commit(patch: Patch) -> None:
 def receipt_before_commit(patch: Patch) -> None:
     """The door answers for a transaction that is still to come."""
     record, answer = intake._record_batch, intake._answer
-    going_on: dict[Connection, Database] = {}
+    databases: list[Database] = []
 
     class Undone(Exception):
         """The end of a transaction that only shows what would come of it."""
@@ -59,12 +59,12 @@ def receipt_before_commit(patch: Patch) -> None:
         with suppress(Undone), get_log_session(database, writes=True) as session:
             found = log.append(session, entries)
             raise Undone
-        going_on[batch[0]._client] = database
+        databases.append(database)
         return found
 
     async def answer_first(connection: Connection, batch: Batch, receipts: Sequence[Receipt]) -> None:
         await answer(connection, batch, receipts)
-        record(going_on[connection], batch.messages)
+        record(databases[-1], batch.messages)
 
     patch.setattr(intake, "_record_batch", only_try)
     patch.setattr(intake, "_answer", answer_first)
@@ -154,7 +154,8 @@ def checkpoint_in_its_own_transaction(patch: Patch) -> None:
     def step_twice(self: Projector) -> bool:
         found = step(self)
         if found and self in waiting:
-            with projector_module.get_db_session(self._database, writes=True, generation=self._generation) as session:
+            session_of = vars(projector_module)["get_db_session"]  # The one in which faults strike.
+            with session_of(self._database, writes=True, generation=self._generation) as session:
                 move(self, session, waiting.pop(self))
         return found
 

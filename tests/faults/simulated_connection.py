@@ -48,7 +48,7 @@ class SimulatedConnection(Connection):
         self._inbox = 0
         self._back: asyncio.Task[None] | None = None
 
-    async def connect(self, *, allow_reconnect: bool = True, closed_cb: Any = None, **options: Any) -> None:
+    async def connect(self, *args: Any, allow_reconnect: bool = True, closed_cb: Any = None, **options: Any) -> None:
         """Connect, or for one that lasts wait until that is possible.
 
         Raises: NoServersError where the broker is away.

@@ -12,6 +12,7 @@ from ledger.broker import ensure_stream
 from ledger.errors import LedgerError
 from ledger.settings import Database
 from tests.faults.simulated_connection import SimulatedConnection
+from tests.faults.simulated_loop import SimulatedLoop
 
 RESTART_SECONDS = 0.5
 
@@ -25,7 +26,7 @@ class Surroundings(Protocol):
 
     database: Database
     problems: list[str]
-    loop: asyncio.AbstractEventLoop
+    loop: SimulatedLoop
 
     def connect(self) -> SimulatedConnection:
         """A connection to the broker, not made yet."""

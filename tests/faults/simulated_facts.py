@@ -7,18 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.strategies import (
-    RUNS,
-    SYMBOLS,
-    actions,
-    adjustments,
-    bars,
-    money_and_runs,
-    operators_statements,
-    registrations,
-    statements,
-    trades,
-)
+from tests.strategies import RUNS, SYMBOLS, actions, bars, money_and_runs, registrations, trades
+from tests.strategies_corrections import adjustments, operators_statements, statements
 from tests.strategies_fields import message, times
 
 Said = dict[str, Any]

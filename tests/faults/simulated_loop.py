@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from concurrent.futures import Executor
+from typing import Any, TypeVar, TypeVarTuple
 
 THREAD_SECONDS = 0.02
 ROUND_SECONDS = 1e-6
 """What each round of the loop takes, so that whoever waits for a moment that is almost there comes to it."""
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
@@ -31,14 +34,15 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Let time go by."""
         self._now += seconds
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*_Ts], _T], *args: *_Ts) -> asyncio.Future[_T]:
         """Call the function now, and tell what it gave a little later."""
-        future: asyncio.Future[Any] = self.create_future()
+        future: asyncio.Future[_T] = self.create_future()
         try:
-            result, error = func(*args), None
-        except BaseException as raised:  # noqa: BLE001 - handed to the one who waits, as an executor does
-            result, error = None, raised
-        self.call_later(THREAD_SECONDS, _settle, future, result, error)
+            result = func(*args)
+        except BaseException as error:  # noqa: BLE001 - handed to the one who waits, as an executor does
+            self.call_later(THREAD_SECONDS, _fail, future, error)
+        else:
+            self.call_later(THREAD_SECONDS, _succeed, future, result)
         return future
 
     def _process_events(self, event_list: Sequence[Any]) -> None:
@@ -62,10 +66,11 @@ class _Nothing:
         return []
 
 
-def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if future.cancelled():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
+def _succeed(future: asyncio.Future[_T], result: _T) -> None:
+    if not future.cancelled():
         future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.cancelled():
+        future.set_exception(error)
