@@ -70,6 +70,16 @@ def receipt_before_commit(patch: Patch) -> None:
     patch.setattr(intake, "_answer", answer_first)
 
 
+def acknowledged_in_a_later_life(patch: Patch) -> None:
+    """The door acknowledges sequences of before a broken connection, which may name other messages by now."""
+    answer = intake._answer
+
+    async def answer_anyway(connection: Connection, batch: Batch, receipts: Sequence[Receipt]) -> None:
+        await answer(connection, Batch(batch.messages, connection.reconnects), receipts)
+
+    patch.setattr(intake, "_answer", answer_anyway)
+
+
 def no_identity_check(patch: Patch) -> None:
     """The log does not ask whether a fact is recorded already; what else would refuse it is taken away as well."""
     patch.setattr(log, "_lookup", lambda session, facts: {})

@@ -12,10 +12,11 @@ from tests.faults.planted_bugs import Patch
 from tests.faults.simulation_runs import Report, simulate
 
 SEED = 20260105
-EXAMPLES = 100
+EXAMPLES = 300
 BUGS: dict[str, str] = {
     "acknowledge_before_commit": "acknowledged, but not decided",
     "receipt_before_commit": "is not of its fact|was answered .*before",
+    "acknowledged_in_a_later_life": "acknowledged, but not decided",
     "no_identity_check": "an identity is recorded twice",
     "conflict_taken_for_a_duplicate": "acknowledged, but not decided|not at an end",
     "redelivery_taken_for_a_conflict": "which was said in one way only",
@@ -32,6 +33,7 @@ BUGS: dict[str, str] = {
 }
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_found(name: str, monkeypatch: Patch, record_property: Callable[[str, object], None]) -> None:
     getattr(planted_bugs, name)(monkeypatch)

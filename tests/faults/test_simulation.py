@@ -24,3 +24,12 @@ def test_nothing_is_lost_and_nothing_is_twice(record_property: Callable[[str, ob
     else:
         report = simulate_for(60 * float(minutes) if minutes else SECONDS)
     record_property("report", str(report))
+
+
+@pytest.mark.timeout(_SPARE_SECONDS)
+def test_a_seed_leads_to_the_same_histories_again() -> None:
+    first, second = Report(), Report()
+    for report in (first, second):
+        simulate(1, report, examples=12)
+    assert (first.done, first.struck) == (second.done, second.struck)
+    assert first.done["facts"] > 100
