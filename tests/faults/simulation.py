@@ -120,6 +120,14 @@ class Simulation(RuleBasedStateMachine):
         self.publish(saying, 0, pause)
         self.there.broker.power_cut(seconds=seconds)
 
+    @rule(before=all_sayings(), after=all_sayings(), errors=st.integers(2, 5))
+    def cut_broker_in_a_batch(self, before: Saying, after: Saying, errors: int) -> None:
+        """The tail is lost while the door has it in hand and its database is away; others take the sequences."""
+        self.there.door_faults.extend([("before", "error")] * errors)
+        self.publish(before, 0, _PAUSES[2])
+        self.there.broker.power_cut(seconds=0.0)
+        self.publish(after, 1, _PAUSES[-2])
+
     @rule()
     def delete_stream(self) -> None:
         """Somebody deletes the stream."""
