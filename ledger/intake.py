@@ -132,9 +132,11 @@ async def _answer(connection: Connection, batch: Batch, receipts: Sequence[Recei
     _log.info("batch recorded", facts=len(receipts), last_position=last, **counts)
     try:
         await _publish_receipts(connection, receipts)
-        if connection.reconnects != batch.reconnects:
-            return  # After a power cut of the broker the same sequence may name another message by now.
         for message in batch.messages:
+            if not connection.is_connected or connection.reconnects != batch.reconnects:
+                # After a power cut of the broker the same sequence may name another message by now, and what is
+                # published while the connection is away is sent once it is back.
+                return
             await connection.publish(message.reply)
     except (errors.Error, OSError) as error:
         _log.warning("batch recorded, not answered", error=_one_line(error))
