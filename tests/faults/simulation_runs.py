@@ -17,7 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from hypothesis import Phase, seed, settings
+from hypothesis.internal.cache import LRUCache
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from hypothesis.stateful import run_state_machine_as_test
 
 from ledger.database import dispose
@@ -107,7 +111,7 @@ def simulate(
     report.seeds.append(number)
     phases = (Phase.generate, Phase.shrink) if reduces else (Phase.generate,)
     told = {**ALWAYS, "derandomize": False, "phases": phases, "report_multiple_bugs": False}
-    with _template(prepare) as directory:
+    with _template(prepare) as directory, _alone():
         machine = type("machine", (Simulation,), {"done": report.done, "struck": report.struck, "template": directory})
         try:
             run_state_machine_as_test(
@@ -116,6 +120,18 @@ def simulate(
         except BaseException as error:
             error.add_note(f"once more, reduced to the shortest history: make simulate SEED={number}")
             raise
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """What a seed leads to does not depend on what else is loaded.
+
+    Hypothesis draws numbers now and then that it has found in the source of whatever was imported before.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(providers, "_get_local_constants", Constants)
+        patch.setattr(providers, "CONSTANTS_CACHE", LRUCache(1024))
+        yield
 
 
 @contextmanager
