@@ -70,19 +70,6 @@ def receipt_before_commit(patch: Patch) -> None:
     patch.setattr(intake, "_answer", answer_first)
 
 
-def acknowledged_while_away(patch: Patch) -> None:
-    """The door leaves it to the connection, which is away, to send acknowledgements once it is back. It once did."""
-    answer = intake._answer
-
-    async def answer_anyway(connection: Connection, batch: Batch, receipts: Sequence[Receipt]) -> None:
-        await answer(connection, batch, receipts)
-        if not connection.is_connected and not connection.is_closed and connection.reconnects == batch.reconnects:
-            for message in batch.messages:
-                await connection.publish(message.reply)
-
-    patch.setattr(intake, "_answer", answer_anyway)
-
-
 def acknowledged_in_a_later_life(patch: Patch) -> None:
     """The door acknowledges sequences of before a broken connection, which may name other messages by now."""
     answer = intake._answer

@@ -16,7 +16,6 @@ EXAMPLES = 300
 BUGS: dict[str, str] = {
     "acknowledge_before_commit": "acknowledged, but not decided",
     "receipt_before_commit": "is not of its fact|was answered .*before",
-    "acknowledged_while_away": "acknowledged, but not decided",
     "acknowledged_in_a_later_life": "acknowledged, but not decided",
     "no_identity_check": "an identity is recorded twice|is not of its fact",
     "conflict_taken_for_a_duplicate": "acknowledged, but not decided|not at an end",
