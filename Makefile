@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	--python-version 3.11 --no-emit-index-url
 
-.PHONY: help install tools demo test faults soak check bench lock schemas clean
+.PHONY: help install tools demo test faults soak simulate check bench lock schemas clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -40,6 +40,9 @@ faults: tools  ## everything that can break, broken for real; up to half an hour
 
 soak: tools  ## the same for as long as you like, on both databases: make soak MINUTES=30 SEED=7
 	@$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(if $(ON),--on $(ON))
+
+simulate: tools  ## histories of faults from new seeds: MINUTES=30 for many, SEED=123 for a round once more
+	@SIMULATE_MINUTES=$(MINUTES) SIMULATE_SEED=$(SEED) $(BIN)/python -m pytest -n 0 tests/faults/test_simulation.py
 
 check: tools  ## ruff and mypy
 	@$(BIN)/ruff check .

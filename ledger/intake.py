@@ -170,9 +170,11 @@ async def _answer(connection: Connection, batch: Batch, receipts: Sequence[Recei
         reach("receipts.begun")
         await _publish_receipts(connection, receipts)
         reach("receipts.sent")
-        if connection.reconnects != batch.reconnects:
-            return  # After a power cut of the broker the same sequence may name another message by now.
         for message in batch.messages:
+            if not connection.is_connected or connection.reconnects != batch.reconnects:
+                # After a power cut of the broker the same sequence may name another message by now, and what is
+                # published while the connection is away is sent once it is back.
+                return
             await connection.publish(message.reply)
             reach("acknowledge.sent")
         reach("acknowledge.done")

@@ -223,7 +223,7 @@ class Sender:
         except (ValueError, LedgerError) as error:
             self._note(error)
             return
-        self._window.settled(receipt.id for receipt in receipts)
+        self._window.settled(receipts)
         with self._changed:
             self._denied, self._told = None, ""
             self._position = max(self._position, *(receipt.position or 0 for receipt in receipts), 0)

@@ -6,7 +6,9 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from ledger.messages import digest
 from ledger.outbox import Kept
+from ledger.receipts import Receipt
 
 WINDOW_FACTS = 1_000
 WINDOW_BYTES = 8 * 1024 * 1024
@@ -45,11 +47,18 @@ class Window:
         self._sent[fact.id] = _Sent(fact.payload, now, AGAIN_SECONDS)
         heapq.heappush(self._due, (now + AGAIN_SECONDS, fact.id))
 
-    def settled(self, ids: Iterable[str]) -> None:
-        """Forget the facts that have their receipts."""
-        for id_ in ids:
-            found = self._sent.pop(id_, None)
-            if found is not None:
+    def settled(self, receipts: Iterable[Receipt]) -> None:
+        """Forget the facts that have their receipts; one for what another process says under an id is none.
+
+        A conflict carries the digest of the fact that came first, any other receipt that of the fact itself.
+        """
+        for receipt in receipts:
+            found = self._sent.get(receipt.id)
+            if found is None:
+                continue
+            same = digest(receipt.subject, found.payload) == receipt.digest
+            if same != (receipt.status == "conflict"):
+                del self._sent[receipt.id]
                 self._size -= len(found.payload)
 
     def overdue(self, now: float) -> Iterator[bytes]:

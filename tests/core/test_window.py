@@ -1,11 +1,19 @@
 """The window of the sender: how much is on its way, and what goes out again."""
 
+from ledger.messages import digest
 from ledger.outbox import Kept
+from ledger.receipts import Receipt, Status
 from ledger.window import AGAIN_LIMIT_SECONDS, AGAIN_SECONDS, IDLE_SECONDS, WINDOW_BYTES, WINDOW_FACTS, Window
+
+_BOT = "bots.RSIBot"
 
 
 def _fact(sequence: int, payload: bytes = b"{}") -> Kept:
     return Kept(sequence, f"id-{sequence}", payload, None, booked=False, position=None)
+
+
+def _receipt(id_: str, payload: bytes = b"{}", status: Status = "recorded") -> Receipt:
+    return Receipt(_BOT, id_, status, digest=digest(_BOT, payload))
 
 
 def test_a_window_has_room_until_it_is_full_and_again_when_receipts_come() -> None:
@@ -14,7 +22,7 @@ def test_a_window_has_room_until_it_is_full_and_again_when_receipts_come() -> No
         assert window.room() == WINDOW_FACTS - sequence + 1
         window.sent(_fact(sequence), now=0)
     assert (window.room(), window.cursor) == (0, WINDOW_FACTS)
-    window.settled(["id-3", "id-4", "id-4", "somebody-elses"])
+    window.settled([_receipt(id_) for id_ in ("id-3", "id-4", "id-4", "somebody-elses")])
     assert window.room() == 2
 
 
@@ -22,7 +30,7 @@ def test_a_window_is_bounded_in_bytes_too() -> None:
     window = Window()
     window.sent(_fact(1, b"x" * WINDOW_BYTES), now=0)
     assert window.room() == 0
-    window.settled(["id-1"])
+    window.settled([_receipt("id-1", b"x" * WINDOW_BYTES)])
     assert window.room() == WINDOW_FACTS
 
 
@@ -38,9 +46,19 @@ def test_what_has_no_receipt_goes_out_again_less_and_less_often() -> None:
 def test_what_has_its_receipt_does_not_go_out_again() -> None:
     window = Window()
     window.sent(_fact(1), now=0)
-    window.settled(["id-1"])
+    window.settled([_receipt("id-1")])
     assert list(window.overdue(1_000)) == []
     assert window.seconds_to_next(1_000) == IDLE_SECONDS
+
+
+def test_a_receipt_for_what_another_process_said_under_the_id_does_not_keep_a_fact_from_going_out_again() -> None:
+    window = Window()
+    window.sent(_fact(1, b"mine"), now=0)
+    window.settled([_receipt("id-1", b"another's"), _receipt("id-1", b"mine", "conflict")])
+    assert list(window.overdue(AGAIN_SECONDS)) == [b"mine"]
+    window.settled([_receipt("id-1", b"another's", "conflict")])
+    assert list(window.overdue(1_000)) == []
+    assert window.room() == WINDOW_FACTS
 
 
 def test_whoever_waits_makes_late_facts_go_out_at_once_but_not_those_just_sent() -> None:

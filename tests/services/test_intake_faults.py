@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 from sqlalchemy import text
 
 from ledger import intake
 from ledger.broker import CONSUMER, STREAM
+from ledger.connection import close
+from ledger.connection import connect as open_connection
 from ledger.database import connect, get_log_session
+from ledger.inbox import Batch
 from ledger.settings import Database
 from ledger.verify import verify
 from tests.servers import NatsServer
@@ -73,6 +77,35 @@ def test_everything_recorded_is_acknowledged(broker: NatsServer, database: Datab
             assert (consumer.num_ack_pending, consumer.num_pending) == (0, 0)
             assert consumer.ack_floor is not None
             assert consumer.ack_floor.stream_seq == 51
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_acknowledged_in_a_later_life_of_the_connection(broker: NatsServer) -> None:
+    """nats-py keeps what is published while it is away; by then a sequence may name another message."""
+
+    async def scenario() -> None:
+        connection = await open_connection(broker.url)
+        try:
+            heard: list[Msg] = []
+
+            async def hear(message: Msg) -> None:
+                heard.append(message)
+
+            await connection.subscribe("$JS.ACK.>", cb=hear)
+            await connection.flush()
+            broker.kill()
+            await eventually(lambda: not connection.is_connected, what="away")
+            batch = Batch((Msg(connection, f"ledger.{BOT}", "$JS.ACK.LEDGER.intake.1.5.5.0.0"),), connection.reconnects)
+            await intake._answer(connection, batch, [])
+            broker.start()
+            await eventually(lambda: connection.reconnects == 1 and connection.is_connected, what="reconnected")
+            await connection.flush()
+            await connection.publish("$JS.ACK.the.end")
+            await eventually(lambda: heard, what="the end")
+            assert [message.subject for message in heard] == ["$JS.ACK.the.end"]
+        finally:
+            await close(connection)
 
     asyncio.run(scenario())
 
