@@ -35,7 +35,11 @@ class Amount(types.TypeDecorator[Decimal]):
         return plain(value) if dialect.name == "sqlite" else canonical(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
-        return None if value is None else canonical(Decimal(value))
+        if value is None:
+            return None
+        if isinstance(value, str) and "e" in value.lower():
+            raise ValueError(f"not an amount: {value[:60]!r}")  # An exponent could stand for a billion digits.
+        return canonical(Decimal(value))
 
 
 class Moment(types.TypeDecorator[datetime]):

@@ -91,6 +91,8 @@ CHANGES_OF_THE_LOG = (
     "DELETE FROM ledger.log_head",
     "UPDATE ledger.log_head SET single = 1",
     "TRUNCATE ledger.log_head",
+    "DELETE FROM ledger.stream_seen",
+    "UPDATE ledger.stream_seen SET single = 2",
     "UPDATE ledger.rejected SET reason = 'x'",
     "UPDATE ledger.parked SET type = 'x'",
     "UPDATE ledger.alembic_version SET version_num = '9999'",
@@ -102,6 +104,7 @@ WRITING = (
     "INSERT INTO ledger.events SELECT 99, subject, 'x', type, version, at, recorded_at, payload, digest, hash "
     "FROM ledger.events LIMIT 1",
     "UPDATE ledger.log_head SET position = 0",
+    "UPDATE ledger.stream_seen SET through = 0",
     "SELECT * FROM ledger.log_head FOR UPDATE",
     "INSERT INTO ledger.rejected (digest) VALUES ('')",
     "DELETE FROM ledger.rejected",
