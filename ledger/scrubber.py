@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
+import string
 import subprocess
 import sys
 import threading
@@ -45,7 +47,7 @@ class Scrubber:
         self._seconds_a_bot = seconds_a_bot
         self._rest = rest
         self._program = f"import os; os.nice({niceness}); from ledger.scrubbing import main; main()"
-        self._after = chr(os.urandom(1)[0] % 128)
+        self._after = secrets.choice(string.ascii_letters + string.digits)  # What a name may begin with.
         self._position = 0
         self._stop = threading.Event()
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""A real broker for each test; databases as everywhere."""
+"""What the services' tests have, a world for crashes, and reports that are shown at the end of all tests."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,6 +11,9 @@ from ledger.service import running_service
 from ledger.settings import Database, Settings
 from tests.faults.one_run import World
 from tests.servers import NatsServer
+from tests.services.conftest import _own_logs, broker, guarded, ledger, make_bot, module_database
+
+__all__ = ["Report", "Survived", "_own_logs", "broker", "guarded", "ledger", "make_bot", "module_database"]
 
 REPORT = "report"
 CRASH = "crash"
@@ -47,17 +50,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("what was survived")
         for line in lines:
             terminalreporter.write_line(line)
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[NatsServer]:
-    """A fresh nats-server; it can be killed, and started again on its port and store."""
-    directory = tmp_path / "broker"
-    directory.mkdir()
-    server = NatsServer(directory)
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

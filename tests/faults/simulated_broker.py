@@ -14,35 +14,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 from ledger.broker import ACK_WAIT_SECONDS, CONSUMER, RECEIPTS_PREFIX, STREAM, SUBJECTS
+from tests.faults.simulated_wire import Client, Headers, Spy, Stored
 
-Headers = dict[str, str] | None
 _NEXT = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{CONSUMER}"
 _ACK = "$JS.ACK."
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 _KINDS = tuple(subject.removesuffix("*") for subject in SUBJECTS)
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A message in the stream."""
-
-    sequence: int
-    subject: str
-    data: bytes
-    headers: Headers
-
-
-class Client(Protocol):
-    """A connection, as the broker sees it."""
-
-    def hear(self, to: str, data: bytes, *, stored: str = "", reply: str = "", headers: Headers = None) -> None:
-        """Take what the broker sends to a subject, if this connection listens to it; `stored` is a message's own."""
-
-    def lose(self, seconds: float) -> None:
-        """Be cut off, for at least so long."""
 
 
 @dataclass(slots=True)
@@ -65,16 +45,6 @@ class _State:
     def copy(self) -> _State:
         """The same, to be kept as it is now."""
         return replace(self, messages=dict(self.messages), waiting=list(self.waiting), delivered=dict(self.delivered))
-
-
-class Spy(Protocol):
-    """Who looks over the broker's shoulder."""
-
-    def acknowledged(self, message: Stored) -> None:
-        """A message has been acknowledged."""
-
-    def answered(self, subject: str, data: bytes) -> None:
-        """A message of receipts has reached the broker."""
 
 
 class SimulatedBroker:

@@ -18,7 +18,8 @@ from nats.js.errors import NotFoundError
 
 from ledger.broker import PAYLOAD_BYTES
 from ledger.connection import Connection
-from tests.faults.simulated_broker import Headers, SimulatedBroker
+from tests.faults.simulated_broker import SimulatedBroker
+from tests.faults.simulated_wire import Headers
 
 RECONNECT_SECONDS = 0.25
 REQUEST_SECONDS = 5.0

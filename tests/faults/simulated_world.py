@@ -31,11 +31,12 @@ from projections.projector import Projector
 from projections.rebuild import rebuild
 from tests.faults.naive_books import Books
 from tests.faults.naive_model import Model
-from tests.faults.simulated_broker import SimulatedBroker, Stored
+from tests.faults.simulated_broker import SimulatedBroker
 from tests.faults.simulated_connection import SimulatedConnection
 from tests.faults.simulated_door import Killed, SimulatedDoor
 from tests.faults.simulated_loop import SimulatedLoop
 from tests.faults.simulated_speakers import SimulatedSpeaker, put_into
+from tests.faults.simulated_wire import Stored
 
 FIRST_MOMENT = datetime(2026, 2, 1, tzinfo=UTC)
 Fault = tuple[str, str]

@@ -9,10 +9,10 @@ from projections import scrub_market
 from projections.compare import check
 from projections.projector import Projector
 from projections.scrub_market import heal_bars, scrub_bars
+from tests.faults.test_scrubber import damage
 from tests.replay.crowds import crowd
 from tests.replay.given import close, told, void
 from tests.replay.ways import record
-from tests.services.test_scrubber import damage
 
 DAMAGE = {
     "close": "UPDATE {b}historic_data SET close = '7' WHERE timestamp < '2026-01-07'",
