@@ -156,6 +156,7 @@ class Follower:
             _log.info("books moved", seconds=round(message["seconds"], 4))
             if self._on_step is not None:
                 self._on_step(message["seconds"])
+        if message["step"] in ("moved", "seen"):
             self._on_moved()
 
     def _say(self, event: str, **fields: object) -> None:

@@ -2,7 +2,8 @@
 
     in      a line of JSON, the `Order`; then a byte each time that something was recorded
     out     a line of JSON: {"step": "first"} once there are books, {"step": "moved", "seconds": …} for each step that
-            has moved them, {"log": LEVEL, "event": …} for what belongs into the service's log
+            has moved them, {"step": "seen"} where another service's has, {"log": LEVEL, "event": …} for what belongs
+            into the service's log
 
 `ledger.follower` starts it. It has an interpreter of its own, so that folding does not hold up the door. The end of
 the input is its one way to end: the service's own end is that, too.
@@ -154,7 +155,7 @@ class Following:
                 _log.debug("look at the checkpoint failed", error=type(error).__name__)
                 continue
             if standby.has_moved:
-                self._tell({"step": "moved"})
+                self._tell({"step": "seen"})
         return standby.steps
 
     def tell_event(self, logger: object, method: str, event: MutableMapping[str, Any]) -> NoReturn:

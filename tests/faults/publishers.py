@@ -109,7 +109,10 @@ def waves(key: str) -> tuple[Wave, ...]:
         (one, {"type": "run_finished", "id": "r.f", "at": DAY.format(8, 14), "run": "r", "success": True}),
         (one + RETELLING, trade("t3", 7, "sell", "1", "52.2")),
     ]
-    return first, second, third
+    latest = [DAY.format(8, 0), "53", "54", "52", "53.5", "1000"]
+    # Of a price alone each holder is only noted, to be folded in a step of its own.
+    fourth = [("market.feed", market("bars", f"{key}.8", 9, interval="1d", bars=[latest]))]
+    return first, second, third, fourth
 
 
 def strangers(key: str) -> tuple[tuple[str, bytes], ...]:

@@ -97,8 +97,11 @@ async def _quiet(heard: Desk, part: Part) -> None:
     deadline = asyncio.get_running_loop().time() + DRAIN_SECONDS
     while True:
         part.revive()
+        # Of a message that has just come the consumer may not know yet: so the stream is asked as well.
+        stored = (await heard.connection.jetstream().stream_info(STREAM)).state.last_seq
         state = await heard.connection.jetstream().consumer_info(STREAM, CONSUMER)
-        if not state.num_pending and not state.num_ack_pending:
+        floor = state.ack_floor.stream_seq if state.ack_floor else 0
+        if floor >= stored and not state.num_ack_pending:
             return
         assert asyncio.get_running_loop().time() < deadline, f"the broker still has messages: {state}"
         await asyncio.sleep(LOOK_SECONDS)
