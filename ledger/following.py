@@ -28,7 +28,8 @@ import structlog
 
 from ledger.settings import Database
 from ledger.stalled import end_stalled_copies
-from projections.projector import Outdated, Overtaken, Projector
+from projections.checkpoints import Outdated
+from projections.projector import Overtaken, Projector
 from projections.rebuild import rebuild
 from projections.standby import Standby
 
@@ -151,7 +152,9 @@ class Following:
                     _log.info("the other projector stands still, taking over")
                     end_stalled_copies(self._database)
                     break
-            except Exception as error:  # noqa: BLE001 - the outermost loop: what ails the database, a step will tell
+            except Outdated:
+                break  # A step tells what is to be done.
+            except Exception as error:  # noqa: BLE001 - the outermost loop: a database that is away is looked at again
                 _log.debug("look at the checkpoint failed", error=type(error).__name__)
                 continue
             if standby.has_moved:

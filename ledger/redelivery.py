@@ -134,7 +134,8 @@ async def _rewind(context: JetStreamContext, before: Seen, after: Seen, acknowle
 async def _stream(context: JetStreamContext) -> _Stream:
     found = await context.stream_info(STREAM)
     made = "" if found.created is None else found.created.isoformat()
-    return _Stream(made, found.state.first_seq, found.state.last_seq)
+    # An empty stream that never held a message says that its first one has the number 0.
+    return _Stream(made, max(found.state.first_seq, 1), found.state.last_seq)
 
 
 async def _next_there(context: JetStreamContext, number: int, last: int) -> int:

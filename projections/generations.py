@@ -89,9 +89,9 @@ def create_generation(database: Database) -> int:
             for table in Base.metadata.sorted_tables:
                 _create_real_view(connection, table)
     with get_db_session(database, writes=True, generation=number) as session:
-        session.add(
-            Checkpoint(name=CHECKPOINT, position=0, hash=bytes(32), projector_version=PROJECTOR_VERSION, steps=0)
-        )
+        made = Checkpoint(name=CHECKPOINT, position=0, hash=bytes(32), projector_version=PROJECTOR_VERSION)
+        made.steps = made.healed = 0
+        session.add(made)
     return number
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from ledger.database import dispose, get_db_session
-from ledger.errors import LedgerError, SetupError
+from ledger.errors import LedgerError
 from ledger.events import FactVoided, Recorded, StatementIssued
 from ledger.failpoints import reach
 from ledger.log import position_hash, read, read_head
@@ -24,6 +24,7 @@ from ledger.stalled import is_lock_timeout
 from projections.amending import amend, can_amend
 from projections.book import traded
 from projections.bot_rows import BotRows
+from projections.checkpoints import Outdated, check_books
 from projections.commons import BOTS, Commons
 from projections.folding import EVERYTHING, Kept, can_go_on, fold, fold_from, go_on, is_retold
 from projections.generations import CHECKPOINT, are_broken, ensure_books
@@ -34,7 +35,7 @@ from projections.notes import FIRST_DAY, Work, concerned, merge_notes, write_not
 from projections.retelling import retell, save_void_flags, told_before
 from projections.saving import save
 from projections.sources import bot_facts, load_commons, newest_snapshot, read_previous
-from projections.tables import PROJECTOR_VERSION, Checkpoint, PendingFold
+from projections.tables import Checkpoint, PendingFold
 from projections.voids import identity, voided
 
 FACTS_A_STEP = 1_000
@@ -45,10 +46,6 @@ NOTES_A_STEP = 50
 
 class Overtaken(LedgerError):
     """Another projector has moved the checkpoint; this one begins its step again, or stands by."""
-
-
-class Outdated(LedgerError):
-    """The books are not of this log or of this release's telling; they have to be made anew."""
 
 
 class Projector:
@@ -73,6 +70,7 @@ class Projector:
         self._generation: int | None = None
         self._position = 0
         self._steps = 0
+        self._healed = 0
         self._commons: Commons | None = None
         self._books = KeptBooks()
         self._notes_next = False
@@ -161,10 +159,10 @@ class Projector:
             raise Outdated("the books have lost their checkpoint")
         if self._gives_way and self._own_steps and row.steps not in self._own_steps:
             raise Overtaken("another projector follows these books")
-        if self._commons is None or row.steps != self._steps:
+        if self._commons is None or row.steps != self._steps or row.healed != self._healed:
             self._forget()
-            _check_books(session, row)
-            self._position, self._steps = row.position, row.steps
+            check_books(session, row)
+            self._position, self._steps, self._healed = row.position, row.steps, row.healed
             self._commons = load_commons(session, through=row.position)
         session.expunge(row)
 
@@ -289,12 +287,3 @@ class Projector:
             raise Overtaken(f"the checkpoint was not at {self._position} any more")
         self._own_steps = (self._steps, self._steps + 1)  # Where the answer to COMMIT is lost, it may be either.
         self._position, self._steps = position, self._steps + 1
-
-
-def _check_books(session: Session, row: Checkpoint) -> None:
-    if row.projector_version > PROJECTOR_VERSION:
-        raise SetupError("the books were made by a newer release of botledger: upgrade this one")
-    if row.projector_version < PROJECTOR_VERSION:
-        raise Outdated("the books were made by an older release")
-    if position_hash(session, row.position) != row.hash:
-        raise Outdated(f"the log has no position {row.position} with the books' hash: an older one was restored")

@@ -80,15 +80,15 @@ def heal(database: Database, scrubbed: Scrubbed) -> bool:
 def healing(database: Database, generation: int) -> Iterator[Session | None]:
     """A projector's transaction on these books; None where they are not the live ones, or somebody is at work on them.
 
-    It moves the checkpoint row on, at the same position: whoever follows then forgets what is kept in memory.
+    It marks the checkpoint row: whoever follows then forgets what is kept in memory, and goes on.
     """
     if live_generation(database) != generation:
         yield None
         return
     with get_db_session(database, writes=True, generation=generation) as session:
-        query = select(Checkpoint.steps).where(Checkpoint.name == CHECKPOINT).with_for_update()
+        query = select(Checkpoint.healed).where(Checkpoint.name == CHECKPOINT).with_for_update()
         try:
-            steps = session.scalars(query).one()
+            healed = session.scalars(query).one()
         except OperationalError as error:
             if not is_lock_timeout(error):
                 raise
@@ -96,7 +96,7 @@ def healing(database: Database, generation: int) -> Iterator[Session | None]:
             yield None
             return
         yield session
-        session.execute(update(Checkpoint).where(Checkpoint.name == CHECKPOINT).values(steps=steps + 1))
+        session.execute(update(Checkpoint).where(Checkpoint.name == CHECKPOINT).values(healed=healed + 1))
 
 
 def books_position(session: Session) -> int | None:

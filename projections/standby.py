@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable
 
 from sqlalchemy import exists, select
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from ledger.database import get_db_session, live_generation
 from ledger.log import read_head
 from ledger.settings import Database
-from projections.generations import CHECKPOINT
+from projections.checkpoints import Outdated
+from projections.generations import CHECKPOINT, are_broken
 from projections.tables import Checkpoint, PendingFold
 
 TAKE_OVER_SECONDS = 3.0
@@ -44,13 +46,18 @@ class Standby:
     def is_needed(self) -> bool:
         """Whether nobody has moved the checkpoint for too long; `has_moved` is whether somebody has since last time.
 
-        Raises: what the database raises.
+        Raises: Outdated where the books cannot be carried on as they are; what the database raises.
         """
         generation = live_generation(self._database)
         if generation is None:
             return True
-        with get_db_session(self._database, generation=generation) as session:
-            steps, has_work = _look(session)
+        try:
+            with get_db_session(self._database, generation=generation) as session:
+                steps, has_work = _look(session)
+        except DatabaseError as error:
+            if are_broken(error):
+                raise Outdated("the books cannot be read") from error
+            raise
         mark = (generation, steps)
         self.has_moved = mark != self._mark
         if self.has_moved or not has_work:
@@ -60,6 +67,9 @@ class Standby:
 
 def _look(session: Session) -> tuple[int, bool]:
     """The steps that have been made, and whether there is anything to do."""
-    found = session.execute(select(Checkpoint.steps, Checkpoint.position).where(Checkpoint.name == CHECKPOINT)).one()
+    query = select(Checkpoint.steps, Checkpoint.position).where(Checkpoint.name == CHECKPOINT)
+    found = session.execute(query).one_or_none()
+    if found is None:
+        raise Outdated("the books have lost their checkpoint")
     notes = session.scalar(select(exists().select_from(PendingFold)))
     return found.steps, bool(notes) or read_head(session).position > found.position

@@ -22,7 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from ledger.columns import Amount, Amounts, Hash, Moment, Name, Names
 from ledger.database import BOOKS
 
-PROJECTOR_VERSION = 3
+PROJECTOR_VERSION = 4
 """What a generation of the books is made by; a release that tells the facts otherwise has a higher one."""
 
 _Position = BigInteger().with_variant(Integer(), "sqlite")
@@ -240,7 +240,11 @@ class Flag(Base):
 
 
 class Checkpoint(Base):
-    """The last position whose effect is in the tables, with its hash; one row. `steps` counts transactions."""
+    """The last position whose effect is in the tables, with its hash; one row.
+
+    `steps` counts the projector's transactions, `healed` those of somebody else, after which it must believe nothing
+    that it has in memory.
+    """
 
     __tablename__ = "checkpoints"
 
@@ -249,6 +253,7 @@ class Checkpoint(Base):
     hash: Mapped[bytes]
     projector_version: Mapped[int]
     steps: Mapped[int]
+    healed: Mapped[int]
 
 
 class PendingFold(Base):

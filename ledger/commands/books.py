@@ -16,7 +16,8 @@ from ledger.lock import directory_lock, is_served
 from ledger.settings import Database
 from ledger.witness import check_witness
 from projections import queries
-from projections.projector import Outdated, Overtaken, Projector
+from projections.checkpoints import Outdated
+from projections.projector import Overtaken, Projector
 from projections.rebuild import rebuild
 
 

@@ -134,6 +134,16 @@ def test_a_stream_made_anew_starts_its_numbers_again_and_loses_nothing(broker: N
     asyncio.run(scenario())
 
 
+def test_a_ledger_that_begins_has_nothing_to_complain_of(broker: NatsServer, database: Database) -> None:
+    async def scenario() -> None:
+        with capture_logs() as logs:
+            async with desk(broker.url) as bot, door(broker.url, database):
+                await bot.ask(trade("first"))
+        assert [log for log in logs if log["log_level"] not in ("debug", "info")] == []
+
+    asyncio.run(scenario())
+
+
 def test_a_database_that_never_saw_the_stream_gets_all_of_it(broker: NatsServer, database: Database) -> None:
     async def scenario() -> None:
         async with desk(broker.url) as bot:

@@ -202,10 +202,10 @@ def kind(one: Any) -> str:
 
 
 def checkpoint(database: Database) -> tuple[int, int]:
-    """Position and number of steps."""
+    """Position, and how often somebody has healed."""
     with get_db_session(database) as session:
         row = session.scalars(select(Checkpoint)).one()
-        return row.position, row.steps
+        return row.position, row.healed
 
 
 def damage(database: Database, statement: str) -> None:

@@ -3,10 +3,15 @@
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import delete
 
+from ledger.database import get_db_session, live_generation
 from ledger.settings import Database
+from projections.checkpoints import Outdated
 from projections.projector import Overtaken, Projector
+from projections.scrub import healing
 from projections.standby import Standby
+from projections.tables import Checkpoint
 from tests.replay.crowds import assert_true, crowd
 from tests.replay.ways import record
 
@@ -39,6 +44,30 @@ def test_a_step_that_failed_is_no_reason_to_give_way(database: Database) -> None
             projector.step()
     projector.catch_up()
     assert_true(database, MESSAGES)
+
+
+def test_a_healing_makes_it_forget_what_it_has_in_memory_and_not_give_way(database: Database) -> None:
+    projector = Projector(database, gives_way=True)
+    record(database, MESSAGES[:4])
+    projector.catch_up()
+    generation = live_generation(database)
+    assert generation is not None
+    with healing(database, generation) as session:
+        assert session is not None
+    record(database, MESSAGES[4:])
+    projector.catch_up()
+    assert_true(database, MESSAGES)
+
+
+def test_books_that_cannot_be_carried_on_are_no_reason_to_stand_by_for_ever(database: Database) -> None:
+    record(database, MESSAGES)
+    Projector(database).catch_up()
+    standby = Standby(database)
+    assert not standby.is_needed()
+    with get_db_session(database, writes=True) as session:
+        session.execute(delete(Checkpoint))
+    with pytest.raises(Outdated, match="lost their checkpoint"):
+        standby.is_needed()
 
 
 def test_it_is_needed_once_the_checkpoint_stands_still_while_there_is_work(database: Database) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy import delete, select, text, update
 from ledger.database import connect, dispose, get_db_session, live_generation, sqlite_connection
 from ledger.errors import SetupError
 from ledger.settings import Database
-from projections.projector import Outdated, Projector
+from projections.checkpoints import Outdated
+from projections.projector import Projector
 from projections.rebuild import rebuild
 from projections.tables import PROJECTOR_VERSION, Checkpoint, Trade
 from tests.replay.given import buy, opening, told

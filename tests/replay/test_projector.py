@@ -11,9 +11,10 @@ from sqlalchemy.exc import DBAPIError
 
 from ledger.database import get_db_session, live_generation
 from ledger.settings import Database
+from projections.checkpoints import Outdated
 from projections.compare import check
 from projections.generations import ensure_books
-from projections.projector import NOTES_A_STEP, Outdated, Overtaken, Projector
+from projections.projector import NOTES_A_STEP, Overtaken, Projector
 from projections.queries import knows
 from projections.tables import Checkpoint, HistoricData, PendingFold, PortfolioWorth, Trade
 from tests.replay.crowds import assert_true, books_of_the_owner, count, crowd, progress_of
