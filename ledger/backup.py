@@ -87,7 +87,7 @@ def back_up(database: Database, target: Path, *, proves: bool = True) -> Copied:
 
 
 def bring_back(database: Database, source: Path, *, replaces: bool, proves: bool = True) -> tuple[Copied, Path | None]:
-    """Put a copy in the place of the log, by a holder of the directory's lock; also where the old one was moved to.
+    """Put a copy in the place of the log, by one who has the directory alone; also where the old one was moved to.
 
     An outbox that is still there stays: it is newer. The books of the old log go with it; the next start makes them.
 

@@ -18,7 +18,7 @@ from ledger.database import dispose, unreachable
 from ledger.embedded import EmbeddedBroker, start_broker
 from ledger.errors import SetupError
 from ledger.keyring import access_directory, is_set_up
-from ledger.lock import directory_lock
+from ledger.lock import directory_lock, writers_lock
 from ledger.settings import Database, Settings
 from ledger.witness import check_witness, keeping
 
@@ -32,6 +32,7 @@ def prepared(settings: Settings) -> Iterator[House]:
     with ExitStack() as stack:
         if directory is not None:
             stack.enter_context(directory_lock(directory))
+        stack.enter_context(writers_lock(directory))
         _check_database(settings.database)
         stack.enter_context(keeping(settings.database))
         broker = start_broker(directory) if directory is not None and settings.nats_url is None else None

@@ -12,7 +12,7 @@ from ledger.commands.books import check_log
 from ledger.commands.options import with_settings
 from ledger.commands.output import say, write, write_json
 from ledger.errors import SetupError
-from ledger.lock import directory_lock
+from ledger.lock import sole_lock
 from ledger.settings import Database, Settings
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -62,7 +62,7 @@ def restore(settings: Settings, *, source: Path, replace: bool, no_verify: bool,
     """Put a copy in the place of the log, while no service runs on the directory."""
     database = _sqlite(settings.database)
     assert database.directory is not None
-    with directory_lock(database.directory):
+    with sole_lock(database.directory):
         copied, aside = bring_back(database, source, replaces=replace, proves=not no_verify)
     _tell(copied, "restored to", as_json=as_json)
     if aside is not None:
