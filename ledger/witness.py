@@ -1,8 +1,9 @@
 """The witness: `DIR/witness` holds position and hash of a recent commit, so that a log that has lost it is noticed.
 
 A log file that was cut at a commit, emptied, put back from an older copy, or has lost its write-ahead log looks whole
-to SQLite, and to itself. Whoever writes notes what it has committed, at most once a second and at the end; whoever
-opens the log looks for it there. PostgreSQL has no directory: `botledger anchor` writes its head elsewhere.
+to SQLite, and to itself. Whoever writes notes what it has committed, at most once a second and at the end, a service
+within two seconds; whoever opens the log looks for it there. PostgreSQL has no directory: `botledger anchor` writes
+its head elsewhere.
 """
 
 from __future__ import annotations
@@ -65,6 +66,16 @@ def note(database: Database, receipts: Sequence[Receipt]) -> None:
         found = _noted.setdefault(database.directory, _Noted())
         found.waiting = Witness(last.position, last.hash)
         if time.monotonic() - found.tried_at >= SECONDS_BETWEEN:
+            _settle(database.directory, found)
+
+
+def settle(database: Database) -> None:
+    """Write down what waits since a second: what is committed last is known soon, though nothing comes after it."""
+    if database.directory is None:
+        return
+    with _noted_lock:
+        found = _noted.get(database.directory)
+        if found is not None and time.monotonic() - found.tried_at >= SECONDS_BETWEEN:
             _settle(database.directory, found)
 
 
