@@ -9,7 +9,6 @@ its head elsewhere.
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ import structlog
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from ledger import chain
+from ledger.atomic import PUBLIC, write_whole
 from ledger.database import get_log_session
 from ledger.errors import SetupError
 from ledger.log import position_hash, read_head
@@ -31,6 +31,7 @@ from ledger.settings import Database
 WITNESS_FILE = "witness"
 SECONDS_BETWEEN = 1.0
 _WITNESS_BYTES = 4_096
+_POSITION_LIMIT = 2**63
 _log = structlog.get_logger(__name__)
 
 
@@ -150,8 +151,10 @@ def read_witness(directory: Path) -> Witness | None:
         with path.open("rb") as file:
             said = json.loads(file.read(_WITNESS_BYTES))
         found = Witness(said["position"], bytes.fromhex(said["hash"]))
-        if type(found.position) is not int or len(found.hash) != len(chain.GENESIS):
-            raise ValueError("position or hash is none")
+        if type(found.position) is not int or not 0 < found.position < _POSITION_LIMIT:
+            raise ValueError("no fact has this position")
+        if len(found.hash) != len(chain.GENESIS):
+            raise ValueError("the hash is none")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -197,11 +200,4 @@ def _settle(directory: Path, found: _Noted) -> None:
 def _write(directory: Path, witness: Witness) -> None:
     """Put the file in the place of the one before; a power cut leaves one of the two, whole."""
     line = json.dumps({"position": witness.position, "hash": witness.hash.hex()}) + "\n"
-    temporary = directory / f"{WITNESS_FILE}.{os.getpid()}.new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        os.write(descriptor, line.encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(directory / WITNESS_FILE)
+    write_whole(directory / WITNESS_FILE, line, mode=PUBLIC)

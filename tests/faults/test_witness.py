@@ -211,8 +211,13 @@ def test_a_directory_without_a_witness_is_taken_as_it_is_and_gets_one(sqlite_dat
     assert read_witness(directory_of(sqlite_database)) == head_of(sqlite_database)
 
 
+UNBOUNDED = [f'{{"position": {position}, "hash": "{"00" * 32}"}}'.encode() for position in (2**63, 10**400, -1, 0)]
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"[]", b'{"position": "1", "hash": "00"}', b"\xff", b'{"position": 1}']
+    "content",
+    [b"", b"{}", b"[]", b'{"position": "1", "hash": "00"}', b"\xff", b'{"position": 1}', *UNBOUNDED],
+    ids=lambda content: content.decode(errors="replace")[:40] or "nothing",
 )
 def test_a_witness_that_says_nothing_is_one_clear_line(sqlite_database: Database, content: bytes) -> None:
     recorded(sqlite_database, 1)
