@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -50,6 +50,8 @@ class Copied:
     bytes: int
     outboxes: int
     verified: bool
+    left_out: Sequence[str] = ()
+    """Outboxes that cannot be read, each in a sentence."""
 
 
 def back_up(database: Database, target: Path, *, proves: bool = True) -> Copied:
@@ -68,10 +70,10 @@ def back_up(database: Database, target: Path, *, proves: bool = True) -> Copied:
         raise SetupError(f"{target} is there already: a backup overwrites nothing, give another name")
     single = target.suffix == ".sqlite"
     with _unfinished(target) as partial:
-        outboxes = 0 if single else _copy_all(database.directory / OUTBOX, partial / OUTBOX)
+        outboxes, left_out = (0, ()) if single else _copy_all(database.directory / OUTBOX, partial / OUTBOX)
         _copy(database.log_file, partial / LOG)
         found = _checked(Database(directory=partial), proves=proves)
-        copied = Copied(str(target), at.isoformat(), *found, _size(partial), outboxes, proves)
+        copied = Copied(str(target), at.isoformat(), *found, _size(partial), outboxes, proves, left_out)
         if single:
             _settle(partial)
             os.link(partial / LOG, target)  # Unlike a renaming it never takes another file's place.
@@ -115,8 +117,8 @@ def bring_back(database: Database, source: Path, *, replaces: bool, proves: bool
         _put(path, aside or _aside(directory, at))
     renew_witness(database)
     dispose(database)
-    outboxes = _copy_all(source / OUTBOX, directory / OUTBOX) if source.is_dir() else 0
-    return Copied(str(directory), at.isoformat(), *found, size, outboxes, proves), aside
+    outboxes, left_out = _copy_all(source / OUTBOX, directory / OUTBOX) if source.is_dir() else (0, ())
+    return Copied(str(directory), at.isoformat(), *found, size, outboxes, proves, left_out), aside
 
 
 def read_last(directory: Path) -> Copied | None:
@@ -146,22 +148,44 @@ def _unfinished(target: Path) -> Iterator[Path]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """One file of SQLite as it is at one moment, whoever writes to it meanwhile, as a single file."""
+    """One file of SQLite as it is at one moment, whoever writes to it meanwhile, as a single file.
+
+    Raises: SetupError where the source is none, or cannot be read.
+    """
     target.parent.mkdir(exist_ok=True, mode=0o700)
-    with closing(sqlite_connection(source, mode="ro")) as old, closing(sqlite3.connect(target)) as new:
+    with closing(_opened(source)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)  # All pages in one step: one read transaction, which no writer waits for.
         new.execute("PRAGMA journal_mode=DELETE")
     target.chmod(_MODE)
 
 
-def _copy_all(source: Path, target: Path) -> int:
-    """The outboxes that are not at the target yet; how many."""
+def _opened(source: Path) -> sqlite3.Connection:
+    """The file to copy, looked into before anything is written: what goes wrong later is the target's."""
+    try:
+        connection = sqlite_connection(source, mode="ro")
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise SetupError(f"{source} cannot be read: {error}") from error
+    return connection
+
+
+def _copy_all(source: Path, target: Path) -> tuple[int, tuple[str, ...]]:
+    """The outboxes that are not at the target yet: how many, and which cannot be read; the others do not suffer."""
     count = 0
+    unreadable = []
     for path in sorted(source.glob("*.sqlite")):
         if not (target / path.name).exists():
-            _copy(path, target / path.name)
-            count += 1
-    return count
+            try:
+                _copy(path, target / path.name)
+            except SetupError as error:
+                unreadable.append(str(error))
+            else:
+                count += 1
+    return count, tuple(unreadable)
 
 
 def _checked(database: Database, *, proves: bool) -> tuple[int, int, str]:
