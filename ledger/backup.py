@@ -76,7 +76,7 @@ def back_up(database: Database, target: Path, *, proves: bool = True) -> Copied:
         copied = Copied(str(target), at.isoformat(), *found, _size(partial), outboxes, proves, left_out)
         if single:
             _settle(partial)
-            os.link(partial / LOG, target)  # Unlike a renaming it never takes another file's place.
+            _name(partial / LOG, target)
         else:
             _write(partial / NOTE, copied)
             _settle(partial)
@@ -226,6 +226,15 @@ def _move_aside(database: Database, at: datetime) -> Path | None:
         _put(database.log_file.with_name(LOG + ending), aside)
     _sync(aside)
     return aside
+
+
+def _name(path: Path, target: Path) -> None:
+    """Give a finished file its name, and never take another file's place."""
+    try:
+        os.link(path, target)
+    except OSError:  # A file system without links; or somebody was quicker, which is raised here.
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
+        path.replace(target)
 
 
 def _aside(directory: Path, at: datetime) -> Path:

@@ -1,5 +1,6 @@
 """Copies of the log, made while the service runs; and an older one put back, with nothing lost and nothing twice."""
 
+import errno
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ledger import backup
 from ledger.database import dispose, get_db_session
 from ledger.embedded import find_binary
 from ledger.outbox import Outbox
@@ -145,6 +147,26 @@ def test_a_single_file_is_a_whole_log_without_a_write_ahead_log(sqlite_database:
     assert call("restore", str(target), "--data-dir", str(fresh.directory)).code == 0
     assert recorded(fresh) == recorded(sqlite_database)
     dispose(fresh)
+
+
+def test_a_single_file_gets_its_name_where_there_are_no_links_and_takes_no_place(
+    sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(sqlite_database, fact(1))
+    target = tmp_path / "log.sqlite"
+
+    def link(source: Path, name: Path) -> None:
+        """What FAT and some network file systems answer."""
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(source))
+
+    monkeypatch.setattr("ledger.backup.os.link", link)
+    assert call("backup", str(target), "--data-dir", str(sqlite_database.directory)).code == 0
+    with closing(sqlite3.connect(target)) as copy:
+        assert copy.execute("SELECT count(*) FROM events").fetchone() == (1,)
+    before = target.read_bytes()
+    with pytest.raises(FileExistsError):
+        backup._name(sqlite_database.log_file, target)  # Somebody was quicker.
+    assert target.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["taken.sqlite", "taken"])
