@@ -138,9 +138,9 @@ def export(directory: Path, *, subject: str, refused: bool, **_: object) -> None
 @click.option("--all", "everything", is_flag=True, help="All that waits.")
 @_with_directory
 def drop(directory: Path, *, subject: str, ids: Sequence[str], refused: bool, everything: bool, **_: object) -> None:
-    """Take facts out of the outbox, so that they are never sent; each is written out as by `export`.
+    """Take facts out of the outbox, so that they are not sent from then on; each is written out as by `export`.
 
-    A bot that runs at this moment may have sent them already.
+    A bot that runs at this moment may have sent them already, or be about to: what it sent the ledger may still record.
     """
     if bool(ids) + refused + everything != 1:
         raise click.UsageError("name the ids of the facts that wait, or give --refused or --all, one of them")
