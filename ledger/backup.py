@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -50,6 +50,8 @@ class Copied:
     bytes: int
     outboxes: int
     verified: bool
+    left_out: Sequence[str] = ()
+    """Outboxes that cannot be read, each in a sentence."""
 
 
 def back_up(database: Database, target: Path, *, proves: bool = True) -> Copied:
@@ -68,13 +70,13 @@ def back_up(database: Database, target: Path, *, proves: bool = True) -> Copied:
         raise SetupError(f"{target} is there already: a backup overwrites nothing, give another name")
     single = target.suffix == ".sqlite"
     with _unfinished(target) as partial:
-        outboxes = 0 if single else _copy_all(database.directory / OUTBOX, partial / OUTBOX)
+        outboxes, left_out = (0, ()) if single else _copy_all(database.directory / OUTBOX, partial / OUTBOX)
         _copy(database.log_file, partial / LOG)
         found = _checked(Database(directory=partial), proves=proves)
-        copied = Copied(str(target), at.isoformat(), *found, _size(partial), outboxes, proves)
+        copied = Copied(str(target), at.isoformat(), *found, _size(partial), outboxes, proves, left_out)
         if single:
             _settle(partial)
-            os.link(partial / LOG, target)  # Unlike a renaming it never takes another file's place.
+            _name(partial / LOG, target)
         else:
             _write(partial / NOTE, copied)
             _settle(partial)
@@ -87,7 +89,7 @@ def back_up(database: Database, target: Path, *, proves: bool = True) -> Copied:
 
 
 def bring_back(database: Database, source: Path, *, replaces: bool, proves: bool = True) -> tuple[Copied, Path | None]:
-    """Put a copy in the place of the log, by a holder of the directory's lock; also where the old one was moved to.
+    """Put a copy in the place of the log, by one who has the directory alone; also where the old one was moved to.
 
     An outbox that is still there stays: it is newer. The books of the old log go with it; the next start makes them.
 
@@ -115,8 +117,8 @@ def bring_back(database: Database, source: Path, *, replaces: bool, proves: bool
         _put(path, aside or _aside(directory, at))
     renew_witness(database)
     dispose(database)
-    outboxes = _copy_all(source / OUTBOX, directory / OUTBOX) if source.is_dir() else 0
-    return Copied(str(directory), at.isoformat(), *found, size, outboxes, proves), aside
+    outboxes, left_out = _copy_all(source / OUTBOX, directory / OUTBOX) if source.is_dir() else (0, ())
+    return Copied(str(directory), at.isoformat(), *found, size, outboxes, proves, left_out), aside
 
 
 def read_last(directory: Path) -> Copied | None:
@@ -146,22 +148,44 @@ def _unfinished(target: Path) -> Iterator[Path]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """One file of SQLite as it is at one moment, whoever writes to it meanwhile, as a single file."""
+    """One file of SQLite as it is at one moment, whoever writes to it meanwhile, as a single file.
+
+    Raises: SetupError where the source is none, or cannot be read.
+    """
     target.parent.mkdir(exist_ok=True, mode=0o700)
-    with closing(sqlite_connection(source, mode="ro")) as old, closing(sqlite3.connect(target)) as new:
+    with closing(_opened(source)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)  # All pages in one step: one read transaction, which no writer waits for.
         new.execute("PRAGMA journal_mode=DELETE")
     target.chmod(_MODE)
 
 
-def _copy_all(source: Path, target: Path) -> int:
-    """The outboxes that are not at the target yet; how many."""
+def _opened(source: Path) -> sqlite3.Connection:
+    """The file to copy, looked into before anything is written: what goes wrong later is the target's."""
+    try:
+        connection = sqlite_connection(source, mode="ro")
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise SetupError(f"{source} cannot be read: {error}") from error
+    return connection
+
+
+def _copy_all(source: Path, target: Path) -> tuple[int, tuple[str, ...]]:
+    """The outboxes that are not at the target yet: how many, and which cannot be read; the others do not suffer."""
     count = 0
+    unreadable = []
     for path in sorted(source.glob("*.sqlite")):
         if not (target / path.name).exists():
-            _copy(path, target / path.name)
-            count += 1
-    return count
+            try:
+                _copy(path, target / path.name)
+            except SetupError as error:
+                unreadable.append(str(error))
+            else:
+                count += 1
+    return count, tuple(unreadable)
 
 
 def _checked(database: Database, *, proves: bool) -> tuple[int, int, str]:
@@ -202,6 +226,15 @@ def _move_aside(database: Database, at: datetime) -> Path | None:
         _put(database.log_file.with_name(LOG + ending), aside)
     _sync(aside)
     return aside
+
+
+def _name(path: Path, target: Path) -> None:
+    """Give a finished file its name, and never take another file's place."""
+    try:
+        os.link(path, target)
+    except OSError:  # A file system without links; or somebody was quicker, which is raised here.
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
+        path.replace(target)
 
 
 def _aside(directory: Path, at: datetime) -> Path:

@@ -140,6 +140,8 @@ def _claims(file: BinaryIO, name: str, tally: Tally) -> Iterator[Claim]:
             claim = _claim(json.loads(raw), number)
         except RecursionError as error:
             raise _bad(name, number, "is nested too deeply") from error
+        except UnicodeDecodeError as error:
+            raise _bad(name, number, f"is not UTF-8: {error.reason}") from error
         except (ValueError, TypeError) as error:
             raise _bad(name, number, str(error)) from error
         if claim is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from ledger.atomic import PUBLIC, write_whole
 from ledger.connection import Connection
 from ledger.errors import SetupError
 from ledger.metrics import MISSING, Gauge, Metrics, gauge
@@ -209,9 +209,7 @@ def _listen(told: str | None, monitor: Monitor) -> WebServer | None:
 
 def _write(path: Path, text: str) -> None:
     """Write a small file in one piece; without it the service runs as well."""
-    temporary = path.with_suffix(".new")
     try:
-        temporary.write_text(text)
-        os.replace(temporary, path)  # noqa: PTH105 - the atomic rename is the point
+        write_whole(path, text, mode=PUBLIC)
     except OSError as error:
         _log.warning("the address of health and metrics cannot be written", path=str(path), error=error.strerror)

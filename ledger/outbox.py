@@ -100,6 +100,14 @@ class Outbox:
                 found.append(_kept(row))
         return tuple(found)
 
+    def gone(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids under which no fact waits any more."""
+        if not ids:
+            return set()
+        with self._reading() as connection:
+            query = "SELECT EXISTS (SELECT 1 FROM facts WHERE id = ? AND booked = 0)"
+            return {id_ for id_ in ids if not connection.execute(query, (id_,)).fetchone()[0]}
+
     def last_sequence(self) -> int:
         """The place of the newest fact that was ever added."""
         with self._reading() as connection:

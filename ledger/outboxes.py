@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ledger.errors import LedgerError, Refused, SetupError
+from ledger.errors import LedgerError, Refused, UnknownName
 from ledger.fields import parse_time
 from ledger.messages import check_subject
 from ledger.outbox_file import look_into
@@ -55,7 +55,7 @@ def find_outboxes(directory: Path) -> tuple[str, ...]:
 def outbox_state(directory: Path, subject: str) -> OutboxState:
     """How the outbox of a subject stands.
 
-    Raises: SetupError where there is none, LedgerError where it cannot be read.
+    Raises: UnknownName where there is none, LedgerError where it cannot be read.
     """
     with _reading(directory, subject) as file:
         waiting, oldest = file.execute("SELECT count(*), min(created_at) FROM facts WHERE booked = 0").fetchone()
@@ -64,6 +64,23 @@ def outbox_state(directory: Path, subject: str) -> OutboxState:
     refused_at, reason = newest or (None, None)
     size = sum(path.stat().st_size for path in directory.glob(f"{subject}{_SUFFIX}*"))
     return OutboxState(subject, waiting, _moment(oldest), refused, _moment(refused_at), reason, size)
+
+
+def outbox_states(directory: Path, subjects: Sequence[str]) -> tuple[list[OutboxState], list[LedgerError]]:
+    """How these outboxes stand, and what is wrong with those that cannot be read.
+
+    Raises: UnknownName where a subject has none.
+    """
+    states: list[OutboxState] = []
+    problems: list[LedgerError] = []
+    for subject in subjects:
+        try:
+            states.append(outbox_state(directory, subject))
+        except UnknownName:
+            raise
+        except LedgerError as error:
+            problems.append(error)
+    return states, problems
 
 
 def outbox_items(directory: Path, subject: str, *, refused: bool = False) -> Iterator[Item]:
@@ -86,7 +103,7 @@ def outbox_items(directory: Path, subject: str, *, refused: bool = False) -> Ite
 def _reading(directory: Path, subject: str) -> Iterator[sqlite3.Connection]:
     path = directory / f"{subject}{_SUFFIX}"
     if not path.exists():
-        raise SetupError(f"there is no outbox of {subject} in {directory}: see `botledger outbox list`")
+        raise UnknownName(f"there is no outbox of {subject} in {directory}: see `botledger outbox list`")
     try:
         with closing(look_into(path)) as file:
             file.execute("BEGIN")

@@ -18,9 +18,9 @@ from ledger.database import dispose, unreachable
 from ledger.embedded import EmbeddedBroker, start_broker
 from ledger.errors import SetupError
 from ledger.keyring import access_directory, is_set_up
-from ledger.lock import directory_lock
+from ledger.lock import directory_lock, writers_lock
 from ledger.settings import Database, Settings
-from ledger.witness import check_witness, keeping
+from ledger.witness import check_witness, keeping, settle
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +32,7 @@ def prepared(settings: Settings) -> Iterator[House]:
     with ExitStack() as stack:
         if directory is not None:
             stack.enter_context(directory_lock(directory))
+        stack.enter_context(writers_lock(directory))
         _check_database(settings.database)
         stack.enter_context(keeping(settings.database))
         broker = start_broker(directory) if directory is not None and settings.nats_url is None else None
@@ -92,7 +93,12 @@ class House:
             seed_file = seed_in(keys, SERVICE) if is_set_up(keys) else None
         return WayIn(self.url, seed_file, None if seed_file is None else _digest(seed_file))
 
-    def look_after_broker(self) -> None:
+    def look_after(self) -> None:
+        """Write down what was committed last, see that our broker runs; called again and again, in a thread."""
+        settle(self.database)
+        self._look_after_broker()
+
+    def _look_after_broker(self) -> None:
         """Start our broker again where it has died."""
         if self._broker is None or self._broker.is_running:
             return

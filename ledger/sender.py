@@ -193,7 +193,9 @@ class Sender:
     async def _send(self, client: Connection) -> None:
         """Publish what is overdue again, then what is new, as far as the window has room."""
         subject = SUBJECT_PREFIX + self._outbox.subject
-        await self._publish(client, subject, self._window.overdue(time.monotonic()))
+        now = time.monotonic()
+        self._window.forget(self._outbox.gone(self._window.late(now)))
+        await self._publish(client, subject, self._window.overdue(now))
         while room := self._window.room():
             facts = self._outbox.waiting(
                 after=self._window.cursor, limit=min(room, WINDOW_FACTS), limit_bytes=WINDOW_BYTES

@@ -153,7 +153,7 @@ async def _attend_for_ever(
     backoff = _FIRST_BACKOFF_SECONDS
     while not await wait_for(stop, seconds=backoff):
         try:
-            await asyncio.to_thread(house.look_after_broker)
+            await asyncio.to_thread(house.look_after)
             connection = await _connect(house)
         except LedgerError as error:
             _log.warning("the broker is away", error=str(error))
@@ -198,11 +198,11 @@ async def _attend(
 
 
 async def _keep_house(connection: Connection, house: House, left: asyncio.Event) -> None:
-    """Keep our broker alive, and room in the stream."""
+    """Keep our broker alive, the witness up to what is committed, and room in the stream."""
     looked_at = 0.0
     while not left.is_set():
         try:
-            await asyncio.to_thread(house.look_after_broker)
+            await asyncio.to_thread(house.look_after)
             if house.has_moved():
                 await close(connection)  # Our broker had to take another port, or asks for keys now.
                 return

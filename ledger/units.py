@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ledger.atomic import PUBLIC, write_whole
 from ledger.errors import SetupError
 
 STOP_SECONDS = 15
@@ -97,10 +97,7 @@ def install(path: Path, text: str, *, replaces: bool) -> bool:
             if not replaces:
                 raise SetupError(f"{path} is there and says something else: give --force, or another --name")
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        write_whole(path, text, mode=PUBLIC)
     except OSError as error:
         raise SetupError(
             f"{path} cannot be written: {error.strerror} (try sudo, or --user; --print shows the unit)"

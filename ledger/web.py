@@ -56,7 +56,7 @@ def read_address(text: str) -> Address:
     bare = host.removeprefix("[").removesuffix("]")
     if not bare or (":" in bare) != host.startswith("[") or not port.isascii() or not port.isdecimal():
         raise SetupError(f"{text[:80]!r} is no address to listen on: it must look like 127.0.0.1:8224, or be `off`")
-    if int(port) > 65_535:
+    if len(port) > 5 or int(port) > 65_535:
         raise SetupError(f"{text[:80]!r} names no port: the highest is 65535")
     return Address(bare, int(port))
 

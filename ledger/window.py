@@ -61,6 +61,18 @@ class Window:
                 del self._sent[receipt.id]
                 self._size -= len(found.payload)
 
+    def late(self, now: float) -> tuple[str, ...]:
+        """The ids of the facts whose receipts are late."""
+        if not self._due or self._due[0][0] > now:
+            return ()
+        return tuple(id_ for at, id_ in self._due if at <= now and id_ in self._sent)
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """These need no receipt any more: another process has settled them, or somebody has dropped them."""
+        for id_ in ids:
+            found = self._sent.pop(id_, None)
+            self._size -= 0 if found is None else len(found.payload)
+
     def overdue(self, now: float) -> Iterator[bytes]:
         """The facts whose receipts are late, to be sent again; each next time after twice as long."""
         while self._due and self._due[0][0] <= now:

@@ -1,14 +1,14 @@
 """The witness: `DIR/witness` holds position and hash of a recent commit, so that a log that has lost it is noticed.
 
 A log file that was cut at a commit, emptied, put back from an older copy, or has lost its write-ahead log looks whole
-to SQLite, and to itself. Whoever writes notes what it has committed, at most once a second and at the end; whoever
-opens the log looks for it there. PostgreSQL has no directory: `botledger anchor` writes its head elsewhere.
+to SQLite, and to itself. Whoever writes notes what it has committed, at most once a second and at the end, a service
+within two seconds; whoever opens the log looks for it there. PostgreSQL has no directory: `botledger anchor` writes
+its head elsewhere.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +20,7 @@ import structlog
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from ledger import chain
+from ledger.atomic import PUBLIC, write_whole
 from ledger.database import get_log_session
 from ledger.errors import SetupError
 from ledger.log import position_hash, read_head
@@ -30,6 +31,7 @@ from ledger.settings import Database
 WITNESS_FILE = "witness"
 SECONDS_BETWEEN = 1.0
 _WITNESS_BYTES = 4_096
+_POSITION_LIMIT = 2**63
 _log = structlog.get_logger(__name__)
 
 
@@ -65,6 +67,16 @@ def note(database: Database, receipts: Sequence[Receipt]) -> None:
         found = _noted.setdefault(database.directory, _Noted())
         found.waiting = Witness(last.position, last.hash)
         if time.monotonic() - found.tried_at >= SECONDS_BETWEEN:
+            _settle(database.directory, found)
+
+
+def settle(database: Database) -> None:
+    """Write down what waits since a second: what is committed last is known soon, though nothing comes after it."""
+    if database.directory is None:
+        return
+    with _noted_lock:
+        found = _noted.get(database.directory)
+        if found is not None and time.monotonic() - found.tried_at >= SECONDS_BETWEEN:
             _settle(database.directory, found)
 
 
@@ -139,8 +151,10 @@ def read_witness(directory: Path) -> Witness | None:
         with path.open("rb") as file:
             said = json.loads(file.read(_WITNESS_BYTES))
         found = Witness(said["position"], bytes.fromhex(said["hash"]))
-        if type(found.position) is not int or len(found.hash) != len(chain.GENESIS):
-            raise ValueError("position or hash is none")
+        if type(found.position) is not int or not 0 < found.position < _POSITION_LIMIT:
+            raise ValueError("no fact has this position")
+        if len(found.hash) != len(chain.GENESIS):
+            raise ValueError("the hash is none")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -186,11 +200,4 @@ def _settle(directory: Path, found: _Noted) -> None:
 def _write(directory: Path, witness: Witness) -> None:
     """Put the file in the place of the one before; a power cut leaves one of the two, whole."""
     line = json.dumps({"position": witness.position, "hash": witness.hash.hex()}) + "\n"
-    temporary = directory / f"{WITNESS_FILE}.{os.getpid()}.new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        os.write(descriptor, line.encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(directory / WITNESS_FILE)
+    write_whole(directory / WITNESS_FILE, line, mode=PUBLIC)

@@ -9,10 +9,11 @@ import click
 
 from ledger.backup import Copied, back_up, bring_back
 from ledger.commands.books import check_log
+from ledger.commands.failures import FAILED
 from ledger.commands.options import with_settings
 from ledger.commands.output import say, write, write_json
 from ledger.errors import SetupError
-from ledger.lock import directory_lock
+from ledger.lock import sole_lock
 from ledger.settings import Database, Settings
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -37,10 +38,14 @@ PostgreSQL has its own ways: see docs/production.md."""
 @_json
 @with_settings()
 def backup(settings: Settings, *, target: Path, no_verify: bool, as_json: bool) -> None:
-    """Copy log and outboxes while everything runs; the copy is proven, and overwrites nothing."""
+    """Copy log and outboxes while everything runs; the copy is proven, and overwrites nothing.
+
+    An outbox that cannot be read is told and left out; the command then exits 1.
+    """
     check_log(_sqlite(settings.database))
     copied = back_up(settings.database, target, proves=not no_verify)
     _tell(copied, "copied to", as_json=as_json)
+    _tell_left_out(copied)
 
 
 @click.command(
@@ -62,11 +67,12 @@ def restore(settings: Settings, *, source: Path, replace: bool, no_verify: bool,
     """Put a copy in the place of the log, while no service runs on the directory."""
     database = _sqlite(settings.database)
     assert database.directory is not None
-    with directory_lock(database.directory):
+    with sole_lock(database.directory):
         copied, aside = bring_back(database, source, replaces=replace, proves=not no_verify)
     _tell(copied, "restored to", as_json=as_json)
     if aside is not None:
         say(f"botledger: the ledger that was there is in {aside}; delete it when you do not need it any more")
+    _tell_left_out(copied)
 
 
 def _sqlite(database: Database) -> Database:
@@ -86,3 +92,11 @@ def _tell(copied: Copied, how: str, *, as_json: bool) -> None:
         f"{how} {copied.to}: {copied.facts:,} facts, head {copied.position}, hash {copied.hash}, "
         f"{copied.outboxes} outboxes; {proven}"
     )
+
+
+def _tell_left_out(copied: Copied) -> None:
+    """What is not in the copy; everything else is."""
+    for problem in copied.left_out:
+        say(f"botledger: {problem}: this outbox is left out, all else is copied")
+    if copied.left_out:
+        raise click.exceptions.Exit(FAILED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 
 from sqlalchemy.orm import Session
 
@@ -12,9 +12,9 @@ from ledger.commands.output import say
 from ledger.commands.progress import Gauge
 from ledger.database import get_db_session, get_log_session, live_generation
 from ledger.errors import SetupError
-from ledger.lock import directory_lock, is_served
+from ledger.lock import directory_lock, is_served, writers_lock
 from ledger.settings import Database
-from ledger.witness import check_witness
+from ledger.witness import check_witness, keeping
 from projections import queries
 from projections.checkpoints import Outdated
 from projections.projector import Overtaken, Projector
@@ -56,7 +56,23 @@ def reading_log(database: Database, *, one_snapshot: bool = False) -> Iterator[S
         yield session
 
 
-def prepare_log(database: Database) -> None:
+@contextmanager
+def recording(database: Database) -> Iterator[None]:
+    """Record something while the block runs, in a log that is made where its directory is new, and checked.
+
+    Before the log is looked at the directory is held, so that it is the same one to the end: with all that write, and
+    where no service runs against one that starts.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(writers_lock(database.directory))
+        if database.directory is not None and not is_served(database.directory):
+            stack.enter_context(directory_lock(database.directory))
+        _prepare_log(database)
+        stack.enter_context(keeping(database))
+        yield
+
+
+def _prepare_log(database: Database) -> None:
     """Make the log where its directory is new, check it where it is not; take up what is parked and known."""
     check_witness(database)
     if database.is_sqlite and not database.log_file.exists():
@@ -66,13 +82,6 @@ def prepare_log(database: Database) -> None:
     taken_up = parked.take_up(database)
     if taken_up:
         say(f"botledger: {parked.summary(taken_up)}")
-
-
-def holding(database: Database) -> AbstractContextManager[None]:
-    """The directory's lock while the block runs, where no service holds it."""
-    if database.directory is None or is_served(database.directory):
-        return nullcontext()
-    return directory_lock(database.directory)
 
 
 def bring_up(database: Database, gauge: Gauge | None = None) -> None:

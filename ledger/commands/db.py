@@ -9,7 +9,7 @@ from ledger.commands.books import check_log
 from ledger.commands.options import with_settings
 from ledger.commands.output import write
 from ledger.errors import SetupError
-from ledger.lock import directory_lock
+from ledger.lock import sole_lock, writers_lock
 from ledger.roles import roles_sql
 from ledger.schema import REVISION
 from ledger.settings import Database, Settings
@@ -40,7 +40,8 @@ def db(settings: Settings, *, action: str) -> None:
         _accept_loss(settings.database)
         return
     if action == "upgrade":
-        migrations.upgrade(settings.database)
+        with writers_lock(settings.database.directory):
+            migrations.upgrade(settings.database)
     check_log(settings.database)
     migrations.check_durability(settings.database)
     write(f"{settings.database}: schema {REVISION}, as this release needs it")
@@ -50,7 +51,7 @@ def _accept_loss(database: Database) -> None:
     """Let the log as it stands be the one that has to be there."""
     if database.directory is None:
         raise SetupError("accept-loss is for a directory: a log in PostgreSQL has no witness beside it")
-    with directory_lock(database.directory):
+    with sole_lock(database.directory):
         found = renew_witness(database)
     if found is None:
         write(f"{database}: there is no log any more, or nothing in it; the next fact begins it anew")

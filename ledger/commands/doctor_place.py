@@ -20,7 +20,7 @@ from ledger.commands.findings import Finding, ok, problem, warning
 from ledger.embedded import find_binary
 from ledger.errors import SetupError
 from ledger.lock import LOCK_FILE, is_served
-from ledger.outboxes import OutboxState, find_outboxes, outbox_state
+from ledger.outboxes import OutboxState, find_outboxes, outbox_states
 from ledger.settings import Settings
 
 SettingsCheck = Callable[[Settings], Iterable[Finding]]
@@ -144,7 +144,9 @@ def _outboxes(settings: Settings) -> Iterator[Finding]:
     if found is None:
         yield ok("no outboxes are known here (LEDGER_OUTBOX_DIR names their directory)")
         return
-    states = [outbox_state(found, subject) for subject in find_outboxes(found)]
+    states, problems = outbox_states(found, find_outboxes(found))
+    for error in problems:
+        yield problem(str(error), "see whether its facts can be saved from a copy, then move the file away")
     for state in states:
         yield from _outbox(state)
     yield ok(f"{len(states)} outboxes in {found}, {sum(state.waiting for state in states)} facts wait for a receipt")

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import click
 
-from ledger.commands.books import bring_up, holding, prepare_log
+from ledger.commands.books import bring_up, recording
 from ledger.commands.lines import read_batches
 from ledger.commands.options import receipts_flag, with_settings
 from ledger.commands.output import say
@@ -16,7 +16,6 @@ from ledger.commands.progress import Gauge
 from ledger.commands.tally import Tally
 from ledger.intake import record_entries
 from ledger.settings import Database, Settings
-from ledger.witness import keeping
 
 
 @click.command(
@@ -42,8 +41,7 @@ def import_(settings: Settings, *, file: BinaryIO, no_project: bool, as_json: bo
     A bad line is told, kept in `rejected`, and does not stop the others; the command then exits 1.
     """
     database = settings.database
-    prepare_log(database)
-    with holding(database), keeping(database):
+    with recording(database):
         tally = _record(database, file, as_json=as_json)
         say(f"botledger: {tally.summary()}")
         if not no_project:

@@ -19,7 +19,7 @@ from ledger.commands.output import say, show, write, write_json
 from ledger.errors import Unconfirmed
 from ledger.fields import format_time
 from ledger.outbox import Outbox
-from ledger.outboxes import Item, find_outboxes, outbox_items, outbox_state
+from ledger.outboxes import Item, OutboxState, find_outboxes, outbox_items, outbox_states
 from ledger.sender import Sender
 from ledger.settings import Settings
 
@@ -79,8 +79,10 @@ def _with_directory(function: Callable[..., None]) -> Callable[..., None]:
 def list_(directory: Path, *, subject: str | None, as_json: bool, **_: object) -> None:
     """How many facts wait in each outbox and since when; of one subject, each of them, and what was refused."""
     if subject is None:
-        states = (_state(directory, name) for name in find_outboxes(directory))
-        show(states, _STATES, as_json=as_json, nothing=f"there is no outbox in {directory}")
+        states, unreadable = _states_of(directory)
+        show(map(_state, states), _STATES, as_json=as_json, nothing=f"there is no outbox in {directory} to be read")
+        if unreadable:
+            raise click.exceptions.Exit(FAILED)
         return
     items = [*outbox_items(directory, subject), *outbox_items(directory, subject, refused=True)]
     show((_item(item) for item in items), _ITEMS, as_json=as_json, nothing=f"nothing of {subject} waits, all is told")
@@ -95,9 +97,8 @@ def flush(surroundings: Surroundings, directory: Path, *, subjects: Sequence[str
     deadline = monotonic() + timeout
     missing = refused = 0
     problem = ""
-    for subject in subjects or find_outboxes(directory):
-        if not outbox_state(directory, subject).waiting:
-            continue
+    states, unreadable = _states_of(directory, subjects)
+    for subject in (state.subject for state in states if state.waiting):
         box = Outbox(directory, subject)
         sender = Sender(box, partial(surroundings.broker, subject))
         try:
@@ -117,7 +118,7 @@ def flush(surroundings: Surroundings, directory: Path, *, subjects: Sequence[str
         write(f"{subject}: {left} facts wait, {len(refusals)} were refused")
     if missing:
         raise Unconfirmed(f"{missing} facts have no receipt: {problem}; they stay in the outbox", waiting=missing)
-    if refused:
+    if refused or unreadable:
         raise click.exceptions.Exit(FAILED)
 
 
@@ -137,9 +138,9 @@ def export(directory: Path, *, subject: str, refused: bool, **_: object) -> None
 @click.option("--all", "everything", is_flag=True, help="All that waits.")
 @_with_directory
 def drop(directory: Path, *, subject: str, ids: Sequence[str], refused: bool, everything: bool, **_: object) -> None:
-    """Take facts out of the outbox, so that they are never sent; each is written out as by `export`.
+    """Take facts out of the outbox, so that they are not sent from then on; each is written out as by `export`.
 
-    A bot that runs at this moment may have sent them already.
+    A bot that runs at this moment may have sent them already, or be about to: what it sent the ledger may still record.
     """
     if bool(ids) + refused + everything != 1:
         raise click.UsageError("name the ids of the facts that wait, or give --refused or --all, one of them")
@@ -156,11 +157,18 @@ def drop(directory: Path, *, subject: str, ids: Sequence[str], refused: bool, ev
     say(f"botledger: {dropped} facts of {subject} are dropped")
 
 
-def _state(directory: Path, subject: str) -> Row:
-    state = outbox_state(directory, subject)
+def _states_of(directory: Path, subjects: Sequence[str] = ()) -> tuple[list[OutboxState], int]:
+    """How these outboxes stand, or all of them; how many cannot be read, which is told and stops no other."""
+    states, problems = outbox_states(directory, subjects or find_outboxes(directory))
+    for problem in problems:
+        say(f"botledger: {problem}")
+    return states, len(problems)
+
+
+def _state(state: OutboxState) -> Row:
     oldest = None if state.oldest is None else format_time(state.oldest)
     return {
-        "subject": subject,
+        "subject": state.subject,
         "waiting": state.waiting,
         "oldest": oldest,
         "refused": state.refused,

@@ -12,6 +12,7 @@ from ledger.commands.failures import DIFFERENT
 from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import say, show, write, write_json
 from ledger.commands.progress import Gauge
+from ledger.lock import writers_lock
 from ledger.settings import Database, Settings
 from projections import compare
 from projections import rebuild as books
@@ -47,7 +48,7 @@ def rebuild(settings: Settings, *, check: bool, as_json: bool) -> None:
 
 
 def _rebuild(database: Database, *, as_json: bool) -> None:
-    with Gauge("rebuilding") as gauge:
+    with writers_lock(database.directory), Gauge("rebuilding") as gauge:  # No other log comes to stand below the books.
         found = books.rebuild(database, progress=gauge.tell)
     seconds = max(gauge.seconds, 0.001)
     if as_json:

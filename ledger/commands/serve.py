@@ -12,7 +12,9 @@ from ledger.commands.logs import log_service
 from ledger.commands.options import with_settings
 from ledger.commands.output import say
 from ledger.connection import address
+from ledger.errors import SetupError
 from ledger.settings import Settings
+from ledger.web import read_address
 
 
 @click.command(
@@ -40,7 +42,15 @@ def serve(settings: Settings, http: str | None, log_format: Literal["json", "con
     With a directory it makes what is missing and brings its own broker, unless one is named.
     """
     log_service(log_format)
-    service.serve(replace(settings, http=http or settings.http), on_ready=_tell)
+    chosen = replace(settings, http=http or settings.http)
+    try:
+        if chosen.http is not None and chosen.http != "off":
+            read_address(chosen.http)  # Before anything is begun.
+    except SetupError as error:
+        if http:
+            raise click.BadParameter(str(error), param_hint="'--http'") from error
+        raise
+    service.serve(chosen, on_ready=_tell)
 
 
 def _tell(ready: service.Service) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from ledger.broker import read_url
-from ledger.commands.books import bring_up, holding, prepare_log
+from ledger.commands.books import bring_up, recording
 from ledger.commands.delivery import Delivery
 from ledger.errors import Conflict, Refused, Unconfirmed
 from ledger.fields import format_time
@@ -93,8 +93,7 @@ def _through_broker(settings: Settings, facts: Sequence[Fact], what: str) -> tup
 
 
 def _into_log(settings: Settings, facts: Sequence[Fact]) -> tuple[Receipt, ...]:
-    prepare_log(settings.database)
-    with holding(settings.database):
+    with recording(settings.database):
         receipts = record_entries(settings.database, facts)
         bring_up(settings.database)
     return receipts

@@ -71,3 +71,14 @@ def test_whoever_waits_makes_late_facts_go_out_at_once_but_not_those_just_sent()
     window.hurry()
     assert list(window.overdue(20)) == [b"late"]
     assert list(window.overdue(20)) == []
+
+
+def test_what_is_in_the_outbox_no_more_is_forgotten_once_it_is_late() -> None:
+    window = Window()
+    window.sent(_fact(1, b"x" * WINDOW_BYTES), now=0)
+    window.sent(_fact(2), now=1)
+    assert window.late(AGAIN_SECONDS - 1) == ()
+    assert window.late(AGAIN_SECONDS) == ("id-1",)
+    window.forget({"id-1", "somebody-elses"})
+    assert window.room() == WINDOW_FACTS - 1
+    assert list(window.overdue(1_000)) == [b"{}"]

@@ -1,5 +1,6 @@
 """Copies of the log, made while the service runs; and an older one put back, with nothing lost and nothing twice."""
 
+import errno
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ledger import backup
 from ledger.database import dispose, get_db_session
 from ledger.embedded import find_binary
 from ledger.outbox import Outbox
@@ -110,6 +112,28 @@ def test_a_backup_has_the_outboxes_and_brings_back_those_that_are_gone(
         outbox.close()
 
 
+def test_an_outbox_that_cannot_be_read_is_told_and_all_else_is_copied(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    assert sqlite_database.directory is not None
+    record(sqlite_database, fact(1))
+    outbox = Outbox(sqlite_database.directory / "outbox", "bots.Good")
+    outbox.add([fact(2)])
+    outbox.close()
+    bad = outbox.path.with_name("bots.Bad.sqlite")
+    bad.write_bytes(b"this is no database\n" * 100)
+    copied = call("backup", str(tmp_path / "copy"), "--data-dir", str(sqlite_database.directory), "--json")
+    assert (copied.code, copied.rows[0]["facts"], copied.rows[0]["outboxes"]) == (1, 1, 1)
+    assert f"{bad} cannot be read: file is not a database: this outbox is left out" in copied.err
+    shutil.copyfile(bad, tmp_path / "copy" / "outbox" / "bots.Bad.sqlite")
+    fresh = Database(directory=tmp_path / "fresh")
+    restored = call("restore", str(tmp_path / "copy"), "--data-dir", str(fresh.directory), "--json")
+    assert (restored.code, restored.rows[0]["facts"], restored.rows[0]["outboxes"]) == (1, 1, 1)
+    assert "copy/outbox/bots.Bad.sqlite cannot be read" in restored.err
+    assert len(recorded(fresh)) == 1
+    dispose(fresh)
+
+
 def test_a_single_file_is_a_whole_log_without_a_write_ahead_log(sqlite_database: Database, tmp_path: Path) -> None:
     record(sqlite_database, *(fact(number) for number in range(1, 8)))
     target = tmp_path / "log.sqlite"
@@ -123,6 +147,26 @@ def test_a_single_file_is_a_whole_log_without_a_write_ahead_log(sqlite_database:
     assert call("restore", str(target), "--data-dir", str(fresh.directory)).code == 0
     assert recorded(fresh) == recorded(sqlite_database)
     dispose(fresh)
+
+
+def test_a_single_file_gets_its_name_where_there_are_no_links_and_takes_no_place(
+    sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(sqlite_database, fact(1))
+    target = tmp_path / "log.sqlite"
+
+    def link(source: Path, name: Path) -> None:
+        """What FAT and some network file systems answer."""
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(source))
+
+    monkeypatch.setattr("ledger.backup.os.link", link)
+    assert call("backup", str(target), "--data-dir", str(sqlite_database.directory)).code == 0
+    with closing(sqlite3.connect(target)) as copy:
+        assert copy.execute("SELECT count(*) FROM events").fetchone() == (1,)
+    before = target.read_bytes()
+    with pytest.raises(FileExistsError):
+        backup._name(sqlite_database.log_file, target)  # Somebody was quicker.
+    assert target.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["taken.sqlite", "taken"])
@@ -172,6 +216,7 @@ def test_what_is_no_backup_is_refused_in_one_line(sqlite_database: Database, tmp
         answer = call("restore", str(tmp_path / name), "--replace", "--data-dir", str(sqlite_database.directory))
         assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
         assert says in answer.err
+        assert answer.err.startswith(f"botledger: {tmp_path / name}") or name == "other", "the source is named"
 
 
 def test_a_backup_of_a_newer_release_is_refused(sqlite_database: Database, tmp_path: Path) -> None:

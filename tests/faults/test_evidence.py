@@ -108,7 +108,7 @@ def test_receipts_without_a_position_are_counted_apart(database: Database, kept:
 BAD_LINES: dict[str, tuple[bytes, str]] = {
     "not JSON": (b"{", "Expecting"),
     "no object": (b"[1]", "is no JSON object"),
-    "not UTF-8": (b'{"position": "\xff"}', "utf-8"),
+    "not UTF-8": (b'{"position": "\xff"}', "is not UTF-8: invalid start byte"),
     "no position": (b'{"hash": "00"}', 'has no "position"'),
     "a position of text": (b'{"position": "1", "hash": "00"}', 'has no "position"'),
     "a position that is no whole number": (b'{"position": 1.0, "hash": "00"}', 'has no "position"'),

@@ -1,6 +1,7 @@
 """The witness: a log that has lost what was committed to it is noticed, and nothing is written to it."""
 
 import shutil
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,12 +14,15 @@ from ledger.database import dispose, get_log_session
 from ledger.errors import SetupError
 from ledger.intake import record_entries
 from ledger.log import read_head
+from ledger.publisher import Bot
 from ledger.service import running_service
 from ledger.settings import Database, Settings
 from ledger.witness import Witness, check_witness, keeping, note, read_witness, renew_witness
 from projections.projector import Projector
 from tests.facts import fact
+from tests.servers import wait_until
 from tests.services.calls import call, where
+from tests.services.process import serving
 
 LOST = "has lost what was committed to it"
 
@@ -207,8 +211,13 @@ def test_a_directory_without_a_witness_is_taken_as_it_is_and_gets_one(sqlite_dat
     assert read_witness(directory_of(sqlite_database)) == head_of(sqlite_database)
 
 
+UNBOUNDED = [f'{{"position": {position}, "hash": "{"00" * 32}"}}'.encode() for position in (2**63, 10**400, -1, 0)]
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"[]", b'{"position": "1", "hash": "00"}', b"\xff", b'{"position": 1}']
+    "content",
+    [b"", b"{}", b"[]", b'{"position": "1", "hash": "00"}', b"\xff", b'{"position": 1}', *UNBOUNDED],
+    ids=lambda content: content.decode(errors="replace")[:40] or "nothing",
 )
 def test_a_witness_that_says_nothing_is_one_clear_line(sqlite_database: Database, content: bytes) -> None:
     recorded(sqlite_database, 1)
@@ -240,3 +249,22 @@ def test_a_service_leaves_the_witness_of_its_last_commit(sqlite_database: Databa
             record_entries(sqlite_database, [fact(number)])
     Projector(sqlite_database).catch_up()
     assert read_witness(directory_of(sqlite_database)) == head_of(sqlite_database)
+
+
+def test_a_quiet_service_leaves_the_witness_of_its_last_commit_though_it_is_killed(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    directory = directory_of(sqlite_database)
+    with serving(tmp_path / "serve.log", LEDGER_DATA_DIR=str(directory), LEDGER_HTTP="off") as service:
+        with Bot("RSIBot", data_dir=directory, require_receipts=True) as bot:
+            for number in range(1, 6):  # The first is written down at once, the others within the same second.
+                bot.deposit(number, id=f"d{number}")
+                bot.flush()
+        head = head_of(sqlite_database)
+        wait_until(lambda: read_witness(directory) == head, what="the witness has the last commit")
+        service.signal(signal.SIGKILL)
+        service.wait(5)
+    moved_into_its_file(sqlite_database)
+    cut_at_the_head(sqlite_database, Path())
+    with pytest.raises(SetupError, match=LOST):
+        check_witness(sqlite_database)

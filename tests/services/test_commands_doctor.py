@@ -227,9 +227,11 @@ def test_outboxes_are_asked_what_waits_and_what_was_refused(sqlite_database: Dat
     waiting, refused = found(sqlite_database, "outboxes")
     assert waiting[1].startswith("1 facts of bots.RSIBot wait") and "days" in waiting[1]
     assert refused[1].startswith("1 facts of ") and refused[1].endswith("price: bad")
+    outbox.path.with_name("bots.Bad.sqlite").write_bytes(b"this is no database\n" * 100)
+    unreadable, *others = found(sqlite_database, "outboxes")
+    assert (unreadable[0], "bots.Bad.sqlite cannot be read" in unreadable[1]) == ("problem", True)
+    assert [what for _, what, _ in others] == [waiting[1], refused[1]], "the others are looked at all the same"
     outbox.close()
-    outbox.path.write_bytes(b"this is no database\n" * 100)
-    assert "cannot be read" in found(sqlite_database, "outboxes")[0][1]
 
 
 def test_a_check_that_hangs_or_fails_stops_no_other() -> None:

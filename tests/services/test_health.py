@@ -172,13 +172,16 @@ def test_an_address_that_is_taken_is_a_fault_of_the_set_up(form: str, begins: st
 
 
 @pytest.mark.parametrize(
-    "told", ["8224", "nowhere", "127.0.0.1:", ":8224", "127.0.0.1:99999", "::1:8224", "127.0.0.1:x"]
+    "told", ["8224", "nowhere", "127.0.0.1:", ":8224", "127.0.0.1:99999", "::1:8224", "127.0.0.1:x", f"h:{'9' * 5_000}"]
 )
 def test_what_is_no_address_is_told_in_one_line(told: str, tmp_path: Path) -> None:
     answer = call("serve", "--data-dir", str(tmp_path), LEDGER_HTTP=told)
     assert answer.code == 1
-    assert "botledger: " in answer.err.splitlines()[-1]
-    assert "Traceback" not in answer.err
+    assert (answer.err.startswith("botledger: "), answer.err.count("\n")) == (True, 1), "no broker was started"
+    flag = call("serve", "--data-dir", str(tmp_path), "--http", told)
+    assert (flag.code, flag.err.count("\n")) == (2, 1)
+    assert "Invalid value for '--http'" in flag.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_time_for_each_bot_of_the_scrubber_is_a_number_of_seconds(tmp_path: Path) -> None:
