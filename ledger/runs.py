@@ -15,6 +15,8 @@ from ledger.inputs import AmountInput, TimeInput, TradeDetails, charge_fields, s
 from ledger.speaker import Published, Speaker
 from ledger.turns import Turn
 
+STARTS = "@starts"
+"""The starts that have to be recorded before a run goes on are remembered under a name that no run can have."""
 _log = structlog.get_logger(__name__)
 
 
@@ -65,7 +67,8 @@ class Run:
                 "run": self.key,
                 "after": self._after,
                 "code_version": self._code_version,
-            }
+            },
+            run=None if self._after is None else STARTS,
         )
         if self._after is not None:
             self._await_start(started)
@@ -153,10 +156,11 @@ class Run:
         """Go on only once the ledger has taken the start; where that stays open, the run is finished at once."""
         try:
             self._speaker.wait(self._speaker.timeout_seconds)
+            is_recorded = self._speaker.is_recorded(started.id)
         except Unreachable as error:
             self._finish(error)
             raise
-        if self._speaker.refusal_of(started.id) is not None:
+        if not is_recorded:
             raise Stale(f"the run {self.key} does not start: something newer than position {self._after} is recorded")
 
     def _finish(self, error: BaseException | None) -> None:

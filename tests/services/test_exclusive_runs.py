@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import RunFinished, Stale, Unreachable
+from ledger.errors import Refused, RunFinished, Stale, Unreachable
 from ledger.settings import Database
 from tests.services.bots import NOBODY, RUN, SOON, Ledger, MakeBot, ids, payloads
 
@@ -65,6 +65,41 @@ def test_of_two_machines_that_begin_at_once_one_is_stale(
         monkeypatch.setattr(first._turn, "take", lambda: known[0])
         monkeypatch.setattr(second._turn, "take", lambda: known[1])
         with first, pytest.raises(Stale, match="something newer than position 0"), second:
+            raise AssertionError("the block must not begin")
+
+
+def test_a_stale_start_is_noticed_also_where_somebody_else_was_told(
+    ledger: Ledger, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process that shares the outbox flushes, and notes all refusals as told, before this one looks."""
+    with ledger(), make_bot() as bot, make_bot() as other:
+        bot.deposit("1")
+        assert bot.flush() == 0
+        wait = bot._speaker.wait
+
+        def told_to_another(timeout_seconds: float) -> None:
+            wait(timeout_seconds)
+            with pytest.raises(Refused):
+                other.flush()
+
+        monkeypatch.setattr(bot._speaker, "wait", told_to_another)
+        with pytest.raises(Stale), bot.run(RUN, after=0):
+            raise AssertionError("the block must not begin")
+
+
+def test_where_nobody_knows_of_the_start_any_more_the_run_does_not_begin(
+    ledger: Ledger, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ledger(), make_bot() as bot:
+        wait, box = bot._speaker.wait, bot._speaker.outbox
+
+        def lose(timeout_seconds: float) -> None:
+            wait(timeout_seconds)
+            with box._transaction() as connection:
+                connection.execute("DELETE FROM facts")
+
+        monkeypatch.setattr(bot._speaker, "wait", lose)
+        with pytest.raises(Unreachable, match="nothing tells whether"), bot.run(RUN, after=0):
             raise AssertionError("the block must not begin")
 
 
