@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from sqlalchemy.orm import Session
+
 from ledger.database import get_db_session, get_log_session
 from ledger.errors import SetupError
-from ledger.reading import read_run
+from ledger.reading_runs import good_finish, read_run
 from ledger.responder import Answer, Question, Reply
 from ledger.settings import Database
 from projections import queries
@@ -31,5 +33,14 @@ def _from_books(database: Database, question: Question) -> Reply | None:
         if not queries.knows(session, question.bot, question.position):
             return None
         if question.query == "run":
-            return queries.run_state(session, question.bot, question.run)
+            return _run_state(session, question)
         return queries.portfolio(session, question.bot)
+
+
+def _run_state(session: Session, question: Question) -> Reply:
+    """The books' row of a run; one that has finished well stays so, whatever later or misdated attempts say."""
+    state = queries.run_state(session, question.bot, question.run)
+    finish = good_finish(session, f"bots.{question.bot}", question.run)
+    if state["run"] is not None and finish is not None:
+        state["run"] |= {"success": True, "result": finish.result}
+    return state

@@ -1,5 +1,6 @@
 """An exclusive run happens once: it does not begin where another is at it, something is newer, or all is done."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,44 @@ def test_a_run_that_failed_is_begun_again_and_sees_what_it_has_booked(
         with pytest.raises(RunFinished), bot.run(RUN, exclusive=True):
             raise AssertionError("the block must not begin")
     assert ids(sqlite_database) == [f"{RUN}.QQQ.0001-buy", f"{RUN}.QQQ.0002-buy"]
+
+
+@pytest.mark.parametrize("behind_by_days", [1, -1])
+def test_a_run_that_finished_well_stays_so_whatever_other_attempts_say(
+    ledger: Ledger, make_bot: MakeBot, tmp_path: Path, behind_by_days: int
+) -> None:
+    """A failed attempt before it whose clock was ahead, or a plain one behind it that failed."""
+    clock = datetime.now(UTC)
+    with ledger(), make_bot() as bot, make_bot(outbox_dir=tmp_path / "a", clock=lambda: clock) as other:
+        clock += timedelta(days=behind_by_days)
+        if behind_by_days > 0:
+            with pytest.raises(ZeroDivisionError), other.run(RUN):
+                _ = 1 / 0
+            assert other.flush() == 0
+        with bot.run(RUN, exclusive=True) as run:
+            run.result = "well"
+        if behind_by_days < 0:
+            clock += timedelta(days=2)
+            with pytest.raises(ZeroDivisionError), other.run(RUN):
+                _ = 1 / 0
+            assert other.flush() == 0
+        with pytest.raises(RunFinished, match="well already: well"), bot.run(RUN, exclusive=True):
+            raise AssertionError("the block must not begin")
+
+
+def test_a_finish_that_was_voided_does_not_count_and_one_with_an_id_of_its_own_does(
+    ledger: Ledger, make_bot: MakeBot, sqlite_database: Database
+) -> None:
+    with ledger(), make_bot() as bot:
+        with bot.run(RUN, exclusive=True):
+            pass
+        assert bot.flush() == 0
+        bot.void(next(said["id"] for said in payloads(sqlite_database) if said["type"] == "run_finished"), reason="no")
+        with bot.run(RUN, exclusive=True) as run:
+            run.buy("QQQ", "3", price="412.10")
+        bot.publish([{"type": "run_finished", "id": "mine", "run": "other", "success": True}])
+        with pytest.raises(RunFinished), bot.run("other", exclusive=True):
+            raise AssertionError("the block must not begin")
 
 
 def test_while_one_process_is_at_a_run_another_one_does_not_begin(ledger: Ledger, make_bot: MakeBot) -> None:
