@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from sqlalchemy.orm import Session
 
 from ledger.database import get_db_session, get_log_session
@@ -11,6 +13,8 @@ from ledger.responder import Answer, Question, Reply
 from ledger.settings import Database
 from projections import queries
 
+PAGE_BYTES = 256 * 1024
+
 
 def answerer(database: Database) -> Answer:
     """Answers questions about this ledger; None where the books do not know enough yet."""
@@ -18,8 +22,7 @@ def answerer(database: Database) -> Answer:
     def answer(question: Question) -> Reply | None:
         if question.query == "recorded":
             with get_log_session(database) as session:
-                facts = read_run(session, f"bots.{question.bot}", question.run)
-            return {"facts": [{"id": id_, "position": position, "payload": text} for id_, position, text in facts]}
+                return _recorded(session, question)
         try:
             return _from_books(database, question)
         except SetupError:
@@ -35,6 +38,19 @@ def _from_books(database: Database, question: Question) -> Reply | None:
         if question.query == "run":
             return _run_state(session, question)
         return queries.portfolio(session, question.bot)
+
+
+def _recorded(session: Session, question: Question) -> Reply:
+    """The facts of a run; all of them, or where the asker counts pages, as many as fit well into a message."""
+    facts: list[object] = []
+    size = 0
+    for id_, position, payload in read_run(session, f"bots.{question.bot}", question.run, after=question.after or 0):
+        fact = {"id": id_, "position": position, "payload": payload}
+        size += len(json.dumps(fact))
+        if question.after is not None and facts and size > PAGE_BYTES:
+            return {"facts": facts, "more": True}
+        facts.append(fact)
+    return {"facts": facts, "more": False}
 
 
 def _run_state(session: Session, question: Question) -> Reply:

@@ -2,8 +2,10 @@
 
 {"query": "portfolio", "position": 4711, "timeout_seconds": 5}  →  the portfolio, complete up to that position
 {"query": "run", "run": "2026-01-05T15:30", "position": 4711}   →  {"position", "run": {"success", "result", …} or null}
-{"query": "recorded", "run": "2026-01-05T15:30"}                →  {"facts": [{"id", "position", "payload"}, …]}
+{"query": "recorded", "run": "2026-01-05T15:30", "after": 0}    →  {"facts": [{"id", "position", "payload"}, …], "more"}
 anything else, or no answer in time                             →  {"error": "…", "reason": "unknown"}
+
+With `after`, facts come in pages: where `more` is true, ask again with the position of the last one.
 """
 
 from __future__ import annotations
@@ -74,6 +76,7 @@ class Question:
     query: Literal["portfolio", "run", "recorded"]
     position: int = 0
     run: str = ""
+    after: int | None = None
     timeout_seconds: float = TIMEOUT_SECONDS
 
 
@@ -176,7 +179,8 @@ def read_question(subject: str, data: bytes) -> Question:
         case "run":
             return _books_question(name.partition(".")[2], "run", fields, run=_run(fields))
         case "recorded":
-            return Question(name.partition(".")[2], "recorded", run=_run(fields))
+            after = _position(fields, "after") if "after" in fields else None
+            return Question(name.partition(".")[2], "recorded", run=_run(fields), after=after)
         case _:
             raise Refused("query", 'must be "portfolio", "run" or "recorded"')
 
@@ -188,12 +192,17 @@ def _run(fields: dict[str, object]) -> str:
     return run
 
 
+def _position(fields: dict[str, object], name: str) -> int:
+    position = fields.get(name, 0)
+    if type(position) is not int or not 0 <= position < 2**63:
+        raise Refused(name, "must be a position of the log, or 0")
+    return position
+
+
 def _books_question(
     bot: str, query: Literal["portfolio", "run"], fields: dict[str, object], *, run: str = ""
 ) -> Question:
-    position = fields.get("position", 0)
-    if type(position) is not int or not 0 <= position < 2**63:
-        raise Refused("position", "must be a position of the log, or 0")
+    position = _position(fields, "position")
     seconds = fields.get("timeout_seconds", TIMEOUT_SECONDS)
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= MAX_TIMEOUT_SECONDS:
         raise Refused("timeout_seconds", f"must be a number from 0 to {MAX_TIMEOUT_SECONDS:g}")

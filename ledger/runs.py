@@ -52,6 +52,9 @@ class Run:
         known = self._turn.take()
         self._after = known if self._after is None else min(known, self._after)
         try:
+            # Before the start, which the ledger takes only if nothing came after this: where it cannot tell, nothing
+            # is left behind.
+            self._remember(surely=True)
             return self._start()
         except BaseException:
             self._turn.leave()
@@ -72,9 +75,13 @@ class Run:
         )
         if self._after is not None:
             self._await_start(started)
-        self.recorded = recorded_by_earlier_attempts(self._speaker, self.key)
-        self._booked = {fact.id: fact for fact in self.recorded}
+        if self._turn is None:
+            self._remember(surely=False)
         return self
+
+    def _remember(self, *, surely: bool) -> None:
+        self.recorded = recorded_by_earlier_attempts(self._speaker, self.key, surely=surely)
+        self._booked = {fact.id: fact for fact in self.recorded}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,52 @@ def test_a_finish_that_was_voided_does_not_count_and_one_with_an_id_of_its_own_d
         bot.publish([{"type": "run_finished", "id": "mine", "run": "other", "success": True}])
         with pytest.raises(RunFinished), bot.run("other", exclusive=True):
             raise AssertionError("the block must not begin")
+
+
+def test_fills_with_ids_of_the_exchange_are_remembered_by_the_ledger(
+    ledger: Ledger, make_bot: MakeBot, tmp_path: Path
+) -> None:
+    """The pod that runs next has an empty outbox; a name that looks alike is another run's."""
+    with ledger(), make_bot() as pod, make_bot(outbox_dir=tmp_path / "next") as another:
+        with pytest.raises(ZeroDivisionError), pod.run("2026_01", exclusive=True) as run:
+            run.buy("QQQ", "3", price="412.10", id="order-77")
+            _ = 1 / 0
+        assert pod.flush() == 0
+        with another.run("2026x01", exclusive=True) as run:
+            assert run.recorded == ()
+        with another.run("2026_01", exclusive=True) as run:
+            assert [fact.id for fact in run.recorded] == ["order-77"]
+            assert run.buy("QQQ", "3", price="412.10", id="order-77").earlier
+
+
+def test_more_facts_than_fit_into_a_message_are_told_in_pages(
+    ledger: Ledger, make_bot: MakeBot, tmp_path: Path
+) -> None:
+    with ledger(), make_bot() as pod, make_bot(outbox_dir=tmp_path / "next") as another:
+        with pytest.raises(ZeroDivisionError), pod.run(RUN, exclusive=True) as run:
+            for _ in range(30):
+                run.buy("QQQ", "3", price="412.10", note="\u20ac" * 16_000)
+            _ = 1 / 0
+        assert pod.flush() == 0
+        with another.run(RUN, exclusive=True) as run:
+            assert len(run.recorded) == 30
+
+
+def test_where_the_ledger_does_not_tell_what_is_booked_an_exclusive_run_does_not_begin(
+    ledger: Ledger, make_bot: MakeBot, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ledger(), make_bot(timeout_seconds=5) as bot:
+        ask = bot._speaker.ask
+
+        def unlucky(query: dict[str, object], **more: Any) -> dict[str, Any]:
+            return {"error": "busy", "reason": "timeout"} if query["query"] == "recorded" else ask(query, **more)
+
+        monkeypatch.setattr(bot._speaker, "ask", unlucky)
+        with pytest.raises(Unreachable, match="busy"), bot.run(RUN, exclusive=True):
+            raise AssertionError("the block must not begin")
+        assert payloads(sqlite_database) == []
+        with bot.run(RUN) as plain:
+            assert plain.recorded == ()
 
 
 def test_while_one_process_is_at_a_run_another_one_does_not_begin(ledger: Ledger, make_bot: MakeBot) -> None:
