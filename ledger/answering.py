@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from ledger.database import get_db_session, get_log_session
 from ledger.errors import SetupError
-from ledger.reading_runs import good_finish, read_run
+from ledger.reading_runs import good_finish, open_starts, read_run
 from ledger.responder import Answer, Question, Reply
 from ledger.settings import Database
 from projections import queries
@@ -59,4 +60,7 @@ def _run_state(session: Session, question: Question) -> Reply:
     finish = good_finish(session, f"bots.{question.bot}", question.run)
     if state["run"] is not None and finish is not None:
         state["run"] |= {"success": True, "result": finish.result}
+    if question.overlap_seconds:
+        since = datetime.now(UTC) - timedelta(seconds=question.overlap_seconds)
+        state["open"] = list(open_starts(session, f"bots.{question.bot}", since=since))
     return state

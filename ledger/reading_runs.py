@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
-from ledger.events import FactVoided, RunFinished
+from ledger.events import FactVoided, RunFinished, RunStarted
 from ledger.log import recorded_of, select_facts
+from ledger.reading import position_known_at
 from ledger.schema import events
 
 _ROWS_A_FETCH = 500
@@ -50,6 +52,27 @@ def read_run(session: Session, subject: str, run: str, *, after: int = 0) -> Ite
     for id_, position, payload in session.execute(query.execution_options(yield_per=_ROWS_A_FETCH)):
         if id_.startswith(f"{run}.") or json.loads(payload).get("run") == run:
             yield id_, position, payload
+
+
+def open_starts(session: Session, subject: str, *, since: datetime) -> tuple[str, ...]:
+    """The ids of starts recorded since a time that no finish of their run came behind, in the order of the log.
+
+    Whether such an attempt is still at it or has died, the log cannot tell.
+    """
+    query = (
+        select_facts()
+        .where(events.c.subject == subject, events.c.type.in_(("run_started", "run_finished")))
+        .where(events.c.position > position_known_at(session, since))
+        .order_by(events.c.position)
+    )
+    found: dict[str, list[str]] = {}
+    for fact in map(recorded_of, session.execute(query)):
+        match fact.event:
+            case RunStarted() as started:
+                found.setdefault(started.run, []).append(started.id)
+            case RunFinished() as finished:
+                found.pop(finished.run, None)
+    return tuple(id_ for ids in found.values() for id_ in ids)
 
 
 def _voided(session: Session, subject: str) -> set[str]:

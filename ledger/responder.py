@@ -5,7 +5,8 @@
 {"query": "recorded", "run": "2026-01-05T15:30", "after": 0}    →  {"facts": [{"id", "position", "payload"}, …], "more"}
 anything else, or no answer in time                             →  {"error": "…", "reason": "unknown"}
 
-With `after`, facts come in pages: where `more` is true, ask again with the position of the last one.
+With `overlap_seconds` the answer on a run has `open` too: ids of the bot's starts of the last so many seconds that have
+no finish. With `after`, facts come in pages: where `more` is true, ask again with the position of the last one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from ledger.access import is_inbox_of
+from ledger.answers import MAX_OVERLAP_SECONDS
 from ledger.broker import QUERIES_PREFIX
 from ledger.connection import Connection
 from ledger.errors import Refused, UnknownName
@@ -77,6 +79,7 @@ class Question:
     position: int = 0
     run: str = ""
     after: int | None = None
+    overlap_seconds: float = 0.0
     timeout_seconds: float = TIMEOUT_SECONDS
 
 
@@ -203,10 +206,16 @@ def _books_question(
     bot: str, query: Literal["portfolio", "run"], fields: dict[str, object], *, run: str = ""
 ) -> Question:
     position = _position(fields, "position")
-    seconds = fields.get("timeout_seconds", TIMEOUT_SECONDS)
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= MAX_TIMEOUT_SECONDS:
-        raise Refused("timeout_seconds", f"must be a number from 0 to {MAX_TIMEOUT_SECONDS:g}")
-    return Question(bot, query, position=position, run=run, timeout_seconds=float(seconds))
+    seconds = _seconds(fields, "timeout_seconds", usual=TIMEOUT_SECONDS, greatest=MAX_TIMEOUT_SECONDS)
+    overlap = _seconds(fields, "overlap_seconds", usual=0.0, greatest=MAX_OVERLAP_SECONDS)
+    return Question(bot, query, position=position, run=run, timeout_seconds=seconds, overlap_seconds=overlap)
+
+
+def _seconds(fields: dict[str, object], name: str, *, usual: float, greatest: float) -> float:
+    seconds = fields.get(name, usual)
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= greatest:
+        raise Refused(name, f"must be a number from 0 to {greatest:g}")
+    return float(seconds)
 
 
 def _failure(problem: str, reason: str) -> dict[str, object]:

@@ -13,10 +13,8 @@ from ledger.errors import LedgerError, Stale, Unreachable
 from ledger.ids import attempt_id, run_fact_id
 from ledger.inputs import AmountInput, TimeInput, TradeDetails, charge_fields, short_text, trade_fields
 from ledger.speaker import Published, Speaker
-from ledger.turns import Turn
+from ledger.turns import STARTS, Turn
 
-STARTS = "@starts"
-"""The starts that have to be recorded before a run goes on are remembered under a name that no run can have."""
 _log = structlog.get_logger(__name__)
 
 
@@ -28,7 +26,14 @@ class Run:
     """
 
     def __init__(
-        self, speaker: Speaker, key: str, *, code_version: str | None, after: int | None, exclusive: bool
+        self,
+        speaker: Speaker,
+        key: str,
+        *,
+        code_version: str | None,
+        after: int | None,
+        exclusive: bool,
+        overlap_seconds: float = 0.0,
     ) -> None:
         self.key = key
         self.result: str | None = None
@@ -36,7 +41,7 @@ class Run:
         self._speaker = speaker
         self._code_version = code_version
         self._after = after
-        self._turn = Turn(speaker, key) if exclusive else None
+        self._turn = Turn(speaker, key, overlap_seconds=overlap_seconds) if exclusive else None
         self._booked: dict[str, Published] = {}
         self._numbers: Counter[tuple[str, str]] = Counter()
         self._started_at = ""

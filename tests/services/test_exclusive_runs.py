@@ -189,6 +189,40 @@ def test_where_nobody_knows_of_the_start_any_more_the_run_does_not_begin(
             raise AssertionError("the block must not begin")
 
 
+def test_a_machine_in_the_middle_of_a_run_is_noticed_where_overlap_seconds_are_given(
+    ledger: Ledger, make_bot: MakeBot, tmp_path: Path
+) -> None:
+    """Without them it is not: the log cannot tell a run that goes on from one that has died."""
+    with ledger(), make_bot() as one, make_bot(outbox_dir=tmp_path / "other") as other:
+        with one.run("r1", exclusive=True):
+            with (
+                pytest.raises(Stale, match=r"the attempt r1\.started\..* elsewhere began less than 60 s ago"),
+                other.run("r2", exclusive=True, overlap_seconds=60),
+            ):
+                raise AssertionError("the block must not begin")
+            with other.run("r2", exclusive=True):
+                pass
+        assert one.flush() == other.flush() == 0
+        with other.run("r3", exclusive=True, overlap_seconds=60):
+            pass
+
+
+def test_overlap_seconds_do_not_keep_out_who_follows_a_dead_process_on_its_own_machine(
+    ledger: Ledger, make_bot: MakeBot, tmp_path: Path
+) -> None:
+    with ledger(), make_bot() as bot, make_bot(outbox_dir=tmp_path / "other") as other:
+        died = bot.run("r1", exclusive=True)
+        died.__enter__()
+        assert died._turn is not None
+        died._turn.leave()
+        with pytest.raises(Stale), other.run("r1", exclusive=True, overlap_seconds=60):
+            raise AssertionError("the block must not begin")
+        with bot.run("r1", exclusive=True, overlap_seconds=60):
+            pass
+        with pytest.raises(Refused, match="needs exclusive"):
+            bot.run("r2", overlap_seconds=1)
+
+
 def test_without_a_ledger_an_exclusive_run_does_not_begin_and_leaves_nothing(make_bot: MakeBot, tmp_path: Path) -> None:
     bot = make_bot(nats_url=NOBODY, timeout_seconds=SOON)
     with pytest.raises(Unreachable), bot.run(RUN, exclusive=True):
