@@ -40,6 +40,7 @@ def held(path: Path, *, taken: Callable[[str], LedgerError]) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise SetupError(f"{path.parent} cannot be written: {error.strerror}") from error
+    holder = os.getpid()
     try:
         if not _try(descriptor):
             raise taken(os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown")
@@ -47,6 +48,10 @@ def held(path: Path, *, taken: Callable[[str], LedgerError]) -> Iterator[None]:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
+        # A child that was forked meanwhile has the same lock, which closing alone would leave to it; and a child that
+        # leaves the block itself must not take it from its parent.
+        if os.getpid() == holder:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
