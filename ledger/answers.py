@@ -14,6 +14,7 @@ from ledger.errors import LedgerError, Refused, UnknownName, Unreachable
 from ledger.fields import parse_time
 
 Answer = Mapping[str, Any]
+MAX_OVERLAP_SECONDS = 31 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,15 @@ class Portfolio:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What the books know of a run, complete up to `position` of the log: how it ended, if it did."""
+    """What the books know of a run, complete up to `position` of the log: how it ended, if it did.
+
+    `open`: the ids of the bot's starts without a finish, where they were asked for; None of a ledger that cannot tell.
+    """
 
     position: int
     success: bool
     result: str | None
+    open: tuple[str, ...] | None = None
 
 
 def is_late(answer: Answer) -> bool:
@@ -92,7 +97,8 @@ def read_run_state(answer: Answer) -> RunState:
         _raise(answer)
     try:
         run = answer["run"] or {}
-        return RunState(int(answer["position"]), run.get("success") is True, run.get("result"))
+        found = None if answer.get("open") is None else tuple(map(str, answer["open"]))
+        return RunState(int(answer["position"]), run.get("success") is True, run.get("result"), found)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LedgerError(f"the ledger's answer is not understood ({error!r}): is it of another release?") from error
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, Unreachable
 from ledger.events import ChargeApplied, Event, TradeExecuted
 from ledger.ids import REGISTERED
 from ledger.messages import encode
@@ -20,16 +21,24 @@ REGISTRATIONS = "@registrations"
 _log = structlog.get_logger(__name__)
 
 
-def recorded_by_earlier_attempts(speaker: Speaker, run: str) -> tuple[Published, ...]:
+def recorded_by_earlier_attempts(speaker: Speaker, run: str, *, surely: bool) -> tuple[Published, ...]:
     """What is booked of a run; what still waits in the outbox is as good as booked.
 
     The ledger's answer, where it comes within a short time, stands above the outbox: the outbox may have been
-    lost, or may hold what an earlier attempt got refused.
+    lost, or may hold what an earlier attempt got refused. `surely`: never without that answer.
+
+    Raises: Unreachable where it has to be sure, and the ledger does not tell in the speaker's time.
     """
     kept = {
         fact.id: earlier_fact(speaker.subject, fact.payload, fact.position) for fact in speaker.outbox.recorded(run)
     }
-    return tuple((kept | (_ask(speaker, run) or {})).values())
+    if not surely:
+        return tuple((kept | (_ask(speaker, run) or {})).values())
+    try:
+        found = _read(speaker, run, timeout_seconds=speaker.timeout_seconds, patient=True)
+    except (LedgerError, KeyError, TypeError, ValueError) as error:
+        raise Unreachable(f"the ledger does not tell what is booked of the run {run}: {error}") from error
+    return tuple((kept | _fills(found, run)).values())
 
 
 def is_booked_earlier(speaker: Speaker, refused: SetAside) -> bool:
@@ -72,6 +81,10 @@ def _ask(speaker: Speaker, run: str) -> dict[str, Published] | None:
     found = _recorded(speaker, run)
     if found is None:
         return None
+    return _fills(found, run)
+
+
+def _fills(found: Mapping[str, Published], run: str) -> dict[str, Published]:
     return {
         id_: fact
         for id_, fact in found.items()
@@ -80,13 +93,28 @@ def _ask(speaker: Speaker, run: str) -> dict[str, Published] | None:
 
 
 def _recorded(speaker: Speaker, head: str) -> dict[str, Published] | None:
-    """The facts in the log whose ids begin with this and a dot; None where the ledger does not tell in a short time."""
+    """As `_read`; None where the ledger does not tell in a short time."""
     try:
-        answer = speaker.ask({"query": "recorded", "run": head}, timeout_seconds=RECORDED_SECONDS, patient=False)
-        found = [_booked(speaker.subject, fields) for fields in answer["facts"]]
-    except (LedgerError, KeyError, TypeError):
+        return _read(speaker, head, timeout_seconds=RECORDED_SECONDS, patient=False)
+    except (LedgerError, KeyError, TypeError, ValueError):
         return None  # The outbox alone has to tell.
-    return {fact.id: fact for fact in found}
+
+
+def _read(speaker: Speaker, head: str, *, timeout_seconds: float, patient: bool) -> dict[str, Published]:
+    """The facts in the log that name this run, or whose ids begin with this and a dot; page by page."""
+    deadline = time.monotonic() + timeout_seconds
+    found: dict[str, Published] = {}
+    after = 0
+    while True:
+        query = {"query": "recorded", "run": head, "after": after}
+        answer = speaker.ask(query, timeout_seconds=deadline - time.monotonic(), patient=patient)
+        if "error" in answer:
+            raise Unreachable(str(answer["error"]))
+        page = [_booked(speaker.subject, fields) for fields in answer["facts"]]
+        found |= {fact.id: fact for fact in page}
+        if not answer.get("more"):
+            return found
+        after = max(fact.position or 0 for fact in page)
 
 
 def _booked(subject: str, fields: Mapping[str, Any]) -> Published:

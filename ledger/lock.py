@@ -89,9 +89,14 @@ def _opened(path: Path) -> Iterator[int]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise SetupError(f"{path.parent} cannot be written: {error.strerror}") from error
+    holder = os.getpid()
     try:
         yield descriptor
     finally:
+        # A child that was forked meanwhile has the same lock, which closing alone would leave to it; and a child that
+        # leaves the block itself must not take it from its parent.
+        if os.getpid() == holder:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 

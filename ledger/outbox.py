@@ -153,6 +153,16 @@ class Outbox:
         with self._reading() as connection:
             return tuple(SetAside(*row) for row in connection.execute(query))
 
+    def fate(self, id_: str) -> Kept | SetAside | None:
+        """A fact as it is kept, or as it was set aside, told or not; None where nothing is known of it any more."""
+        refused = "SELECT number, id, payload, run, status, position, reason FROM refused WHERE id = ? ORDER BY number"
+        with self._reading() as connection:
+            row = connection.execute(refused, (id_,)).fetchone()
+            if row is not None:
+                return SetAside(*row)
+            row = connection.execute(f"{_KEPT} WHERE id = ?", (id_,)).fetchone()
+        return None if row is None else _kept(row)
+
     def tell(self, told: Sequence[SetAside]) -> None:
         """Note that the caller has been told of these; they stay in the file for people to look at."""
         with self._transaction() as connection:

@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Unpack
 
-from ledger.answers import Holding, Portfolio, read_portfolio
+from ledger.answers import MAX_OVERLAP_SECONDS, Holding, Portfolio, read_portfolio
 from ledger.earlier import REGISTRATIONS, booked_registration, is_booked_earlier
+from ledger.errors import Refused
 from ledger.events import CostBasis
 from ledger.feeds import Actions, Feed
 from ledger.ids import registration_id
@@ -186,15 +187,37 @@ class Bot(Voice):
         return self._speaker.send([self._speaker.check(fields) for fields in facts])
 
     def run(
-        self, key: str, *, code_version: str | None = None, after: int | None = None, exclusive: bool = False
+        self,
+        key: str,
+        *,
+        code_version: str | None = None,
+        after: int | None = None,
+        exclusive: bool = False,
+        overlap_seconds: float = 0.0,
     ) -> Run:
         """One execution of the bot, as a `with` block; the same key again is the same run, tried once more.
 
         `after`: start only if nothing newer of this bot is recorded than this position. `exclusive`: start only if
-        no other process of the bot is at a run, nothing of it is under way, and this run has not finished well.
-        The block then raises Stale or RunFinished before its first line, Unreachable where the ledger cannot tell.
+        no other process of the bot is at an exclusive run on this machine, no other machine begins at the same time,
+        and this run has not finished well. A machine that is in the middle of a run is noticed only with
+        `overlap_seconds`: a start elsewhere within so many seconds that has not finished keeps this one from starting,
+        also where its process has died. The block raises Stale or RunFinished before its first line, Unreachable
+        where the ledger cannot tell.
+
+        Raises: Refused where `overlap_seconds` is no such time, or stands without `exclusive`.
         """
-        return Run(self._speaker, key, code_version=code_version, after=after, exclusive=exclusive)
+        if overlap_seconds and not exclusive:
+            raise Refused("overlap_seconds", "needs exclusive=True")
+        if not 0 <= overlap_seconds <= MAX_OVERLAP_SECONDS:
+            raise Refused("overlap_seconds", f"must be a number from 0 to {MAX_OVERLAP_SECONDS:g}")
+        return Run(
+            self._speaker,
+            key,
+            code_version=code_version,
+            after=after,
+            exclusive=exclusive,
+            overlap_seconds=overlap_seconds,
+        )
 
     def portfolio(self, *, timeout_seconds: float | None = None) -> Portfolio:
         """What the bot holds, all that it has published included.

@@ -70,16 +70,6 @@ def find_successors(session: Session, subject: str, id_: str) -> tuple[Recorded,
     return tuple(found)
 
 
-def read_run(session: Session, subject: str, run: str) -> tuple[tuple[str, int, str], ...]:
-    """Id, position and payload of the facts whose ids were made from a run key (`<run>.…`), in the order of ids."""
-    query = (
-        select(events.c.id, events.c.position, events.c.payload)
-        .where(events.c.subject == subject, events.c.id >= f"{run}.", events.c.id < f"{run}/")
-        .order_by(events.c.id)
-    )
-    return tuple((id_, position, payload) for id_, position, payload in session.execute(query))
-
-
 def read_kind(
     session: Session, kind: str, *, type_: str | None = None, after: int = 0, through: int
 ) -> Iterator[Recorded]:

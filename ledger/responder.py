@@ -2,8 +2,11 @@
 
 {"query": "portfolio", "position": 4711, "timeout_seconds": 5}  →  the portfolio, complete up to that position
 {"query": "run", "run": "2026-01-05T15:30", "position": 4711}   →  {"position", "run": {"success", "result", …} or null}
-{"query": "recorded", "run": "2026-01-05T15:30"}                →  {"facts": [{"id", "position", "payload"}, …]}
+{"query": "recorded", "run": "2026-01-05T15:30", "after": 0}    →  {"facts": [{"id", "position", "payload"}, …], "more"}
 anything else, or no answer in time                             →  {"error": "…", "reason": "unknown"}
+
+With `overlap_seconds` the answer on a run has `open` too: ids of the bot's starts of the last so many seconds that have
+no finish. With `after`, facts come in pages: where `more` is true, ask again with the position of the last one.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from ledger.access import is_inbox_of
+from ledger.answers import MAX_OVERLAP_SECONDS
 from ledger.broker import QUERIES_PREFIX
 from ledger.connection import Connection
 from ledger.errors import Refused, UnknownName
@@ -74,6 +78,8 @@ class Question:
     query: Literal["portfolio", "run", "recorded"]
     position: int = 0
     run: str = ""
+    after: int | None = None
+    overlap_seconds: float = 0.0
     timeout_seconds: float = TIMEOUT_SECONDS
 
 
@@ -176,7 +182,8 @@ def read_question(subject: str, data: bytes) -> Question:
         case "run":
             return _books_question(name.partition(".")[2], "run", fields, run=_run(fields))
         case "recorded":
-            return Question(name.partition(".")[2], "recorded", run=_run(fields))
+            after = _position(fields, "after") if "after" in fields else None
+            return Question(name.partition(".")[2], "recorded", run=_run(fields), after=after)
         case _:
             raise Refused("query", 'must be "portfolio", "run" or "recorded"')
 
@@ -188,16 +195,27 @@ def _run(fields: dict[str, object]) -> str:
     return run
 
 
+def _position(fields: dict[str, object], name: str) -> int:
+    position = fields.get(name, 0)
+    if type(position) is not int or not 0 <= position < 2**63:
+        raise Refused(name, "must be a position of the log, or 0")
+    return position
+
+
 def _books_question(
     bot: str, query: Literal["portfolio", "run"], fields: dict[str, object], *, run: str = ""
 ) -> Question:
-    position = fields.get("position", 0)
-    if type(position) is not int or not 0 <= position < 2**63:
-        raise Refused("position", "must be a position of the log, or 0")
-    seconds = fields.get("timeout_seconds", TIMEOUT_SECONDS)
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= MAX_TIMEOUT_SECONDS:
-        raise Refused("timeout_seconds", f"must be a number from 0 to {MAX_TIMEOUT_SECONDS:g}")
-    return Question(bot, query, position=position, run=run, timeout_seconds=float(seconds))
+    position = _position(fields, "position")
+    seconds = _seconds(fields, "timeout_seconds", usual=TIMEOUT_SECONDS, greatest=MAX_TIMEOUT_SECONDS)
+    overlap = _seconds(fields, "overlap_seconds", usual=0.0, greatest=MAX_OVERLAP_SECONDS)
+    return Question(bot, query, position=position, run=run, timeout_seconds=seconds, overlap_seconds=overlap)
+
+
+def _seconds(fields: dict[str, object], name: str, *, usual: float, greatest: float) -> float:
+    seconds = fields.get(name, usual)
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= greatest:
+        raise Refused(name, f"must be a number from 0 to {greatest:g}")
+    return float(seconds)
 
 
 def _failure(problem: str, reason: str) -> dict[str, object]:

@@ -13,7 +13,7 @@ from ledger.errors import LedgerError, Stale, Unreachable
 from ledger.ids import attempt_id, run_fact_id
 from ledger.inputs import AmountInput, TimeInput, TradeDetails, charge_fields, short_text, trade_fields
 from ledger.speaker import Published, Speaker
-from ledger.turns import Turn
+from ledger.turns import STARTS, Turn
 
 _log = structlog.get_logger(__name__)
 
@@ -26,7 +26,14 @@ class Run:
     """
 
     def __init__(
-        self, speaker: Speaker, key: str, *, code_version: str | None, after: int | None, exclusive: bool
+        self,
+        speaker: Speaker,
+        key: str,
+        *,
+        code_version: str | None,
+        after: int | None,
+        exclusive: bool,
+        overlap_seconds: float = 0.0,
     ) -> None:
         self.key = key
         self.result: str | None = None
@@ -34,7 +41,7 @@ class Run:
         self._speaker = speaker
         self._code_version = code_version
         self._after = after
-        self._turn = Turn(speaker, key) if exclusive else None
+        self._turn = Turn(speaker, key, overlap_seconds=overlap_seconds) if exclusive else None
         self._booked: dict[str, Published] = {}
         self._numbers: Counter[tuple[str, str]] = Counter()
         self._started_at = ""
@@ -50,6 +57,9 @@ class Run:
         known = self._turn.take()
         self._after = known if self._after is None else min(known, self._after)
         try:
+            # Before the start, which the ledger takes only if nothing came after this: where it cannot tell, nothing
+            # is left behind.
+            self._remember(surely=True)
             return self._start()
         except BaseException:
             self._turn.leave()
@@ -65,13 +75,18 @@ class Run:
                 "run": self.key,
                 "after": self._after,
                 "code_version": self._code_version,
-            }
+            },
+            run=None if self._after is None else STARTS,
         )
         if self._after is not None:
             self._await_start(started)
-        self.recorded = recorded_by_earlier_attempts(self._speaker, self.key)
-        self._booked = {fact.id: fact for fact in self.recorded}
+        if self._turn is None:
+            self._remember(surely=False)
         return self
+
+    def _remember(self, *, surely: bool) -> None:
+        self.recorded = recorded_by_earlier_attempts(self._speaker, self.key, surely=surely)
+        self._booked = {fact.id: fact for fact in self.recorded}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -153,10 +168,11 @@ class Run:
         """Go on only once the ledger has taken the start; where that stays open, the run is finished at once."""
         try:
             self._speaker.wait(self._speaker.timeout_seconds)
+            is_recorded = self._speaker.is_recorded(started.id)
         except Unreachable as error:
             self._finish(error)
             raise
-        if self._speaker.refusal_of(started.id) is not None:
+        if not is_recorded:
             raise Stale(f"the run {self.key} does not start: something newer than position {self._after} is recorded")
 
     def _finish(self, error: BaseException | None) -> None:

@@ -19,7 +19,7 @@ from ledger.events import Event
 from ledger.ids import uuid7
 from ledger.inputs import TimeInput, moment_text
 from ledger.messages import Fact, Unknown, check_subject, decode, encode
-from ledger.outbox import Outbox, SetAside
+from ledger.outbox import Kept, Outbox, SetAside
 from ledger.sender import Sender
 
 TOLD_AT_ONCE = 20
@@ -167,12 +167,19 @@ class Speaker:
                 return answer
             time.sleep(ASK_AGAIN_SECONDS)
 
-    def refusal_of(self, id: str) -> SetAside | None:  # noqa: A002 - the field's own name
-        """Why the ledger refuses this fact, told with that; None where it does not."""
-        found = next((one for one in self.outbox.untold() if one.id == id), None)
-        if found is not None:
-            self.outbox.tell([found])
-        return found
+    def is_recorded(self, id_: str) -> bool:
+        """Whether the ledger has taken a fact that was published as one of a run; a refusal is told with that.
+
+        Raises: Unreachable where nobody knows any more, so that nobody may act on it.
+        """
+        match self.outbox.fate(id_):
+            case SetAside() as refused:
+                self.outbox.tell([refused])
+                return False
+            case Kept(booked=True, position=int()):
+                return True
+            case _:
+                raise Unreachable(f"nothing tells whether {id_} of {self.subject} is recorded; do not act on it")
 
     def wait(self, timeout_seconds: float) -> None:
         """Wait until nothing is without receipt.

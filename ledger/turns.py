@@ -1,7 +1,9 @@
 """Whose turn it is: an exclusive run begins only where no other process of the bot can be at one.
 
 On one machine a lock on a file beside the outbox tells, which the system takes back when its holder dies. Between
-machines the log does: the start is recorded only if nothing of the bot was recorded since it was asked.
+machines that begin at once the log does: the start is recorded only if nothing of the bot was recorded since it was
+asked. Where one begins while another is in the middle, the log cannot tell a run that goes on from one that has died:
+there `overlap_seconds` says for how long a start without a finish counts as going on.
 """
 
 from __future__ import annotations
@@ -9,17 +11,22 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from ledger.answers import read_run_state
-from ledger.errors import RunFinished, Stale
+from ledger.errors import RunFinished, Stale, Unreachable
 from ledger.lock import held
+from ledger.outbox import Kept
 from ledger.speaker import Speaker
+
+STARTS = "@starts"
+"""The starts that have to be recorded before a run goes on are remembered under a name that no run can have."""
 
 
 class Turn:
     """The right to one run, taken before it starts and left when it ends."""
 
-    def __init__(self, speaker: Speaker, key: str) -> None:
+    def __init__(self, speaker: Speaker, key: str, *, overlap_seconds: float) -> None:
         self._speaker = speaker
         self._key = key
+        self._overlap_seconds = overlap_seconds
         self._held = ExitStack()
 
     def take(self) -> int:
@@ -43,7 +50,9 @@ class Turn:
         return Stale(f"the run {self._key} does not start: process {pid} is at a run of {self._speaker.subject}")
 
     def _ask(self) -> int:
-        query = {"query": "run", "run": self._key}
+        query: dict[str, object] = {"query": "run", "run": self._key}
+        if self._overlap_seconds:
+            query["overlap_seconds"] = self._overlap_seconds
         state = read_run_state(self._speaker.ask_books(query, timeout_seconds=self._speaker.timeout_seconds))
         if state.success:
             told = "" if state.result is None else f": {state.result}"
@@ -52,4 +61,18 @@ class Turn:
                 key=self._key,
                 result=state.result,
             )
+        if self._overlap_seconds:
+            self._check_overlap(state.open)
         return state.position
+
+    def _check_overlap(self, starts: tuple[str, ...] | None) -> None:
+        """A start that was made beside this lock is of a process that is dead; of another one nobody knows."""
+        if starts is None:
+            raise Unreachable("the ledger is too old for overlap_seconds: update it first")
+        outbox = self._speaker.outbox
+        others = [id_ for id_ in starts if not isinstance(fate := outbox.fate(id_), Kept) or fate.run != STARTS]
+        if others:
+            raise Stale(
+                f"the run {self._key} does not start: the attempt {others[-1]} of {self._speaker.subject} elsewhere "
+                f"began less than {self._overlap_seconds:g} s ago and has not finished"
+            )
