@@ -82,7 +82,9 @@ def add_users(directory: Path, names: Sequence[str], *, beside_data: bool) -> tu
 def revoke_users(directory: Path, names: Sequence[str]) -> None:
     """Take the keys of these names away, all or none, and their seeds where they lie here.
 
-    Raises: UnknownName where one has none.
+    The service gets a new key at once: without any user the broker would ask for nothing, and let everybody in.
+
+    Raises: UnknownName where one has none, SetupError where keys cannot be made or written.
     """
     wanted = [check_name(name) for name in names]
     users = _read(directory)
@@ -90,10 +92,14 @@ def revoke_users(directory: Path, names: Sequence[str]) -> None:
     if missing:
         raise UnknownName(f"{missing[0]} has no access in {directory}: `botledger access list` shows who has")
     with _held(directory):
-        users = _read(directory)
-        _write(directory, {name: key for name, key in users.items() if name not in wanted})
+        users = {name: key for name, key in _read(directory).items() if name not in wanted}
+        if SERVICE in wanted:
+            seed_path(directory, SERVICE).unlink(missing_ok=True)
+            users[SERVICE] = _new_key(directory, SERVICE, users)
+        _write(directory, users)
         for name in wanted:
-            seed_path(directory, name).unlink(missing_ok=True)
+            if name not in users:
+                seed_path(directory, name).unlink(missing_ok=True)
 
 
 def refresh_users(directory: Path) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from ledger.access import check_name
+from ledger.access import SERVICE, check_name
 from ledger.commands.columns import Column
 from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import say, show, write
 from ledger.embedded import reload_broker
 from ledger.errors import Refused
-from ledger.keyring import USERS_FILE, access_directory, add_users, list_users, revoke_users
+from ledger.keyring import USERS_FILE, access_directory, add_users, list_users, revoke_users, seed_path
 from ledger.settings import Settings
 
 _COLUMNS = (Column("name", "name"), Column("key", "public key"))
@@ -79,11 +79,14 @@ def add(settings: Settings, *, names: tuple[str, ...], config: Path | None) -> N
 @click.argument("names", metavar="NAME…", nargs=-1, required=True, callback=_names)
 @_with_directory
 def revoke(settings: Settings, *, names: tuple[str, ...], config: Path | None) -> None:
-    """Take the key of each NAME away; who is connected with it is disconnected."""
+    """Take the key of each NAME away; who is connected with it is disconnected. `service` gets a new key at once."""
     directory = _directory(settings, config)
     revoke_users(directory, names)
     for name in names:
-        write(f"{name} may not speak any more")
+        if name == SERVICE:
+            write(f"{name} has a new key in the place of its old one, its seed is {seed_path(directory, name)}")
+        else:
+            write(f"{name} may not speak any more")
     _put_in_force(settings, config)
 
 
