@@ -30,8 +30,8 @@ def directory_lock(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held(path: Path, *, taken: Callable[[str], LedgerError]) -> Iterator[None]:
-    """Hold a file while the block runs.
+def held(path: Path, *, taken: Callable[[str], LedgerError] | None) -> Iterator[None]:
+    """Hold a file while the block runs; where another process holds it, wait for that if `taken` is None.
 
     Raises: what `taken` makes of the process that holds it, SetupError where it cannot be written.
     """
@@ -41,7 +41,9 @@ def held(path: Path, *, taken: Callable[[str], LedgerError]) -> Iterator[None]:
     except OSError as error:
         raise SetupError(f"{path.parent} cannot be written: {error.strerror}") from error
     try:
-        if not _try(descriptor):
+        if taken is None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        elif not _try(descriptor):
             raise taken(os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown")
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
