@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from ledger.lock import directory_lock
 from ledger.settings import Database, Settings
 from ledger.witness import check_witness, keeping
 
+_USERS_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 
 
@@ -37,10 +39,29 @@ def prepared(settings: Settings) -> Iterator[House]:
         broker = start_broker(directory) if directory is not None and settings.nats_url is None else None
         house = House(settings, broker)
         try:
-            yield house
+            with _watching_users(house):
+                yield house
         finally:
             house.close()
             dispose(settings.database)
+
+
+@contextmanager
+def _watching_users(house: House) -> Iterator[None]:
+    """In a thread of its own: a key that was revoked must not wait for anything else that hangs."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_USERS_SECONDS):
+            house.look_after_users()
+
+    watcher = threading.Thread(target=watch, name="users", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join(_USERS_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +120,14 @@ class House:
         assert self.database.directory is not None
         _log.warning("the broker has died, starting it again", pid=self._broker.pid)
         self._broker = start_broker(self.database.directory)
+
+    def look_after_users(self) -> None:
+        """Have our broker take up its users where they have changed: who changed them may not see its process."""
+        if self._broker is not None and self._broker.is_running:
+            try:
+                self._broker.take_up_users()
+            except (SetupError, OSError) as error:
+                _log.error("the broker does not take up its users", error=str(error))
 
     def close(self) -> None:
         """End our broker."""
