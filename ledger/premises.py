@@ -13,12 +13,10 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from ledger import migrations, parked
-from ledger.access import SERVICE
-from ledger.addresses import seed_file_of, seed_in
+from ledger.addresses import service_seed_of
 from ledger.database import dispose, unreachable
 from ledger.embedded import EmbeddedBroker, start_broker
 from ledger.errors import SetupError
-from ledger.keyring import access_directory, is_set_up
 from ledger.lock import directory_lock
 from ledger.settings import Database, Settings
 from ledger.witness import check_witness, keeping
@@ -104,13 +102,7 @@ class House:
         return self._way_in() != self._entered
 
     def _way_in(self) -> WayIn:
-        """With our own broker the seed is the directory's."""
-        if self._broker is None:
-            seed_file = seed_file_of(self.settings, SERVICE)
-        else:
-            assert self.database.directory is not None
-            keys = access_directory(self.database.directory)
-            seed_file = seed_in(keys, SERVICE) if is_set_up(keys) else None
+        seed_file = service_seed_of(self.settings)
         return WayIn(self.url, seed_file, None if seed_file is None else _digest(seed_file))
 
     def look_after_broker(self) -> None:
