@@ -203,6 +203,19 @@ def test_secrets_that_others_can_read_are_found(sqlite_database: Database, tmp_p
     assert found(sqlite_database, "secrets") == []
 
 
+def test_seeds_that_others_can_read_are_found(sqlite_database: Database, tmp_path: Path) -> None:
+    assert sqlite_database.directory is not None
+    assert call("access", "add", "bots.A", *where(sqlite_database)).code == 0
+    assert found(sqlite_database, "secrets") == []
+    keys = sqlite_database.directory / "access"
+    for path, opened, closed in ((keys, 0o755, 0o700), (keys / "bots.A.seed", 0o640, 0o600)):
+        path.chmod(opened)
+        [(level, what, remedy)] = found(sqlite_database, "secrets")
+        assert (level, f"{path} can be read by others" in what) == ("problem", True)
+        assert remedy == f"chmod {closed:o} {path}"
+        path.chmod(closed)
+
+
 def test_the_age_of_the_last_backup_is_told(sqlite_database: Database, tmp_path: Path) -> None:
     assert sqlite_database.directory is not None
     assert found(sqlite_database, "backup")[0][1] == "no backup is known"
