@@ -15,7 +15,7 @@ from typing import Any
 
 from ledger.access import SERVICE, check_name, read_users, users_text
 from ledger.atomic import PUBLIC, write_whole
-from ledger.errors import SetupError, UnknownName
+from ledger.errors import Refused, SetupError, UnknownName
 from ledger.lock import held
 
 ACCESS_DIR = "access"
@@ -127,7 +127,7 @@ def _read(directory: Path) -> dict[str, str]:
         return read_users(path.read_text(encoding="ascii"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, SetupError) as error:
+    except (OSError, UnicodeDecodeError, Refused, SetupError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise SetupError(
             f"{path} cannot be used: {reason}; correct it, or remove it and add all users again"

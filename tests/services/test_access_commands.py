@@ -191,6 +191,14 @@ def test_users_that_were_changed_by_hand_are_not_guessed_at(tmp_path: Path, text
     assert (tmp_path / "users.conf").read_bytes() == text.encode("latin-1")
 
 
+def test_a_bad_name_among_the_users_is_told_with_the_file(tmp_path: Path) -> None:
+    add_users(tmp_path, ["bots.A"], beside_data=True)
+    users = tmp_path / "users.conf"
+    users.write_text(users.read_text().replace("# bots.A", "# bots.*"))
+    with pytest.raises(SetupError, match=r"users\.conf cannot be used: .*bots\.\*"):
+        list_users(tmp_path)
+
+
 def test_users_are_read_as_they_were_written() -> None:
     users = {SERVICE: A_KEY, "bots.A": A_KEY.replace("A", "B"), "ops.anna": A_KEY.replace("A", "C")}
     assert read_users(users_text(users)) == users
