@@ -30,6 +30,11 @@ _HEAD = """\
 # Written by `botledger access`, which reads it again: change it with add and revoke.
 # Include it in an authorization { } block, or in an account: include "users.conf"
 """
+_NOBODY = """\
+  { # Without any user the broker would ask for nothing. No password has this digest.
+    user: nobody, password: "$2a$11$none", permissions: { publish: { deny: ">" }, subscribe: { deny: ">" } }
+  }
+"""
 _USER = re.compile(r"^  \{ # (\S+)\n    nkey: (U[A-Z2-7]{55})$", re.MULTILINE)
 
 
@@ -85,10 +90,10 @@ def permissions(name: str) -> Permissions:
 
 
 def users_text(users: Mapping[str, str]) -> str:
-    """The file of these users: public keys by name."""
+    """The file of these users: public keys by name; where there are none, one that lets nobody in."""
     names = sorted(users, key=lambda name: (name != SERVICE, name))
     entries = (f"  {{ # {name}\n    nkey: {users[name]}\n    {permissions(name).text()}\n  }}\n" for name in names)
-    return f"{_HEAD}users: [\n{''.join(entries)}]\n"
+    return f"{_HEAD}users: [\n{''.join(entries) or _NOBODY}]\n"
 
 
 def read_users(text: str) -> dict[str, str]:

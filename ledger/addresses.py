@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ledger.access import SERVICE
 from ledger.broker import broker_url
 from ledger.connection import checked_url
 from ledger.errors import SetupError, Unreachable
@@ -88,6 +89,18 @@ def seed_file_of(settings: Settings, name: str) -> Path | None:
     if settings.nats_seed_file is not None and not os.access(settings.nats_seed_file, os.R_OK):
         raise SetupError(f"LEDGER_NATS_SEED_FILE names {settings.nats_seed_file}, which cannot be read")
     return settings.nats_seed_file
+
+
+def service_seed_of(settings: Settings) -> Path | None:
+    """The seed of the service; with the broker of its own directory, always the directory's.
+
+    Raises: SetupError where it is missing or cannot be read.
+    """
+    directory = settings.database.directory
+    if directory is None or settings.nats_url is not None:
+        return seed_file_of(settings, SERVICE)
+    keys = access_directory(directory)
+    return seed_in(keys, SERVICE) if is_set_up(keys) else None
 
 
 def seed_directory(settings: Settings) -> Path | None:

@@ -1,7 +1,8 @@
-"""Which process is the nats-server of a data directory, whether it answers, and its end."""
+"""Which process is the nats-server of a data directory, whether it answers, what it logs, and its end."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -12,11 +13,16 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ledger.errors import SetupError
+
 HOST = "127.0.0.1"
 PORT = 4222
 STOP_SECONDS = 2.0
 LOOK_SECONDS = 0.005
 ANSWER_SECONDS = 2.0
+RELOAD_SECONDS = 5.0
+_RELOADED = b"Reloaded server configuration"
+_NOT_RELOADED = b"Failed to reload server configuration"
 
 
 def running_pid(directory: Path) -> int | None:
@@ -60,3 +66,50 @@ def end(pid: int, is_running: Callable[[], bool]) -> None:
                 os.kill(pid, number)
         while is_running() and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)  # One that an earlier service left is no child of ours, to be waited for.
+
+
+def listening_port(home: Path, pid: int) -> int | None:
+    """The port that this process listens on, once it has written it down."""
+    try:
+        [file] = home.glob(f"*_{pid}.ports")
+        return urlsplit(str(json.loads(file.read_bytes())["nats"][0])).port
+    except (OSError, ValueError, LookupError):
+        return None
+
+
+def log_size(directory: Path) -> int:
+    """How much the broker has logged."""
+    log = directory / "nats" / "server.log"
+    return log.stat().st_size if log.exists() else 0
+
+
+def wait_for_reload(directory: Path, before: int) -> None:
+    """Until the broker, whose process cannot be seen from here, has taken up its users, as its service has it do.
+
+    `before`: how long its log was before they were changed, by `log_size`.
+
+    Raises: SetupError where it does not within a few seconds.
+    """
+    log = directory / "nats" / "server.log"
+    deadline = time.monotonic() + RELOAD_SECONDS
+    while time.monotonic() < deadline:
+        told = b""
+        if log.exists():
+            with log.open("rb") as file:
+                file.seek(before if log.stat().st_size >= before else 0)  # It may have begun a new file.
+                told = file.read()
+        if _NOT_RELOADED in told:
+            raise SetupError(f"the broker keeps its old users: {last_line(log)}")
+        if _RELOADED in told:
+            return
+        time.sleep(LOOK_SECONDS)  # The server tells of it by its log only.
+    raise SetupError(f"the broker did not take up its users within {RELOAD_SECONDS:g} seconds: see {log}")
+
+
+def last_line(path: Path) -> str:
+    """The last line of a file; nothing where there is none."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1][-300:] if lines else ""

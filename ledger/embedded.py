@@ -8,7 +8,6 @@ It asks for its token until `botledger access` has made keys (DIR/access); from 
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -19,18 +18,32 @@ import sys
 import sysconfig
 import time
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import structlog
 
 from ledger.atomic import write_whole
 from ledger.broker import URL_FILE, read_url
-from ledger.broker_process import HOST, LOOK_SECONDS, PORT, answers, end, is_ours, running_pid
+from ledger.broker_process import (
+    HOST,
+    LOOK_SECONDS,
+    PORT,
+    answers,
+    end,
+    is_ours,
+    last_line,
+    listening_port,
+    log_size,
+    running_pid,
+    wait_for_reload,
+)
 from ledger.errors import SetupError
 from ledger.keyring import ACCESS_DIR, USERS_FILE, access_directory, is_set_up, refresh_users
+from ledger.lock import held
 
+Version: TypeAlias = tuple[int, int] | None
 START_SECONDS = 20.0
-RELOAD_SECONDS = 5.0
 _CONFIG = """\
 # Written by botledger at each start.
 server_name: botledger
@@ -45,16 +58,17 @@ authorization {{ {who} }}
 jetstream {{ store_dir: ".", max_memory_store: 16MB, max_file_store: 4GB }}
 """
 _USERS = f'include "../{ACCESS_DIR}/{USERS_FILE}"'
-_RELOADED = b"Reloaded server configuration"
-_NOT_RELOADED = b"Failed to reload server configuration"
 _log = structlog.get_logger(__name__)
 
 
 class EmbeddedBroker:
     """A running nats-server of one data directory: a child, or one that a killed service has left behind."""
 
-    def __init__(self, directory: Path, *, url: str, pid: int, child: subprocess.Popen[bytes] | None) -> None:
+    def __init__(
+        self, directory: Path, *, url: str, pid: int, child: subprocess.Popen[bytes] | None, users: Version
+    ) -> None:
         self.pid = pid
+        self._users = users
         self._url = url
         self._directory = directory
         self._child = child
@@ -70,6 +84,16 @@ class EmbeddedBroker:
         if self._child is not None:
             return self._child.poll() is None
         return is_ours(self.pid, self._directory)
+
+    def take_up_users(self) -> None:
+        """Have the users read again where their file is another by now, whoever has written it, and from wherever.
+
+        Raises: SetupError where the broker does not take them up; the next call tries again.
+        """
+        found = users_version(self._directory)
+        if found is not None and found != self._users and _reload(self._directory, self.pid):
+            self._users = found
+            _log.info("the broker has taken up its users")
 
     def stop(self) -> None:
         """End the process; what it holds is on the disk."""
@@ -95,7 +119,7 @@ def start_broker(directory: Path) -> EmbeddedBroker:
     binary = find_binary()
     failure = ""
     for port in _ports(directory):
-        users = _users(keys)
+        users = users_version(directory)
         _write_configuration(directory, port)
         child = subprocess.Popen(
             [binary, "--config", str(home / "server.conf")],
@@ -107,12 +131,12 @@ def start_broker(directory: Path) -> EmbeddedBroker:
         )
         bound = _wait(home, child)
         if bound is not None:
-            if _users(keys) != users:
-                reload_broker(directory)  # Somebody was given a key while it started.
             url = _write_url(directory, bound)
             _log.info("broker started", address=f"{HOST}:{bound}", pid=child.pid)
-            return EmbeddedBroker(directory, url=url, pid=child.pid, child=child)
-        failure = _last_line(home / "server.log")
+            started = EmbeddedBroker(directory, url=url, pid=child.pid, child=child, users=users)
+            started.take_up_users()  # Somebody may have been given a key while it started.
+            return started
+        failure = last_line(home / "server.log")
     raise SetupError(f"nats-server does not start in {home}: {failure or 'see server.log there'}")
 
 
@@ -124,15 +148,28 @@ def reload_broker(directory: Path) -> bool:
     Raises: SetupError where it does not take them up.
     """
     pid = running_pid(directory)
-    port = None if pid is None else _port_of(directory / "nats", pid)
-    if pid is None or port is None:
+    return pid is not None and _reload(directory, pid)
+
+
+def users_version(directory: Path) -> Version:
+    """Another one after each change of the users' file; None where there is none."""
+    try:
+        found = (access_directory(directory) / USERS_FILE).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _reload(directory: Path, pid: int) -> bool:
+    port = listening_port(directory / "nats", pid)
+    if port is None:
         return False
-    _write_configuration(directory, port)
-    log = directory / "nats" / "server.log"
-    before = log.stat().st_size if log.exists() else 0
-    os.kill(pid, signal.SIGHUP)
-    _wait_until_reloaded(log, before)
-    _write_url(directory, port)
+    with held(directory / "nats" / "reload.lock", taken=None):  # The service and a command may be at it at once.
+        _write_configuration(directory, port)
+        before = log_size(directory)
+        os.kill(pid, signal.SIGHUP)
+        wait_for_reload(directory, before)
+        _write_url(directory, port)
     return True
 
 
@@ -161,11 +198,6 @@ def _write_url(directory: Path, port: int) -> str:
     url = f"nats://{token}{HOST}:{port}"
     write_whole(directory / URL_FILE, url + "\n")
     return url
-
-
-def _users(keys: Path) -> bytes | None:
-    """The users as they stand in their file at this moment."""
-    return (keys / USERS_FILE).read_bytes() if is_set_up(keys) else None
 
 
 def _home(directory: Path) -> Path:
@@ -208,7 +240,7 @@ def _wait(home: Path, child: subprocess.Popen[bytes]) -> int | None:
     """The port that the child listens on, or None where it has ended instead."""
     deadline = time.monotonic() + START_SECONDS
     while child.poll() is None:
-        port = _port_of(home, child.pid)
+        port = listening_port(home, child.pid)
         if port is not None:
             return port
         if time.monotonic() > deadline:
@@ -217,47 +249,16 @@ def _wait(home: Path, child: subprocess.Popen[bytes]) -> int | None:
     return None
 
 
-def _port_of(home: Path, pid: int) -> int | None:
-    """The port that this process listens on, once it has written it down."""
-    try:
-        [file] = home.glob(f"*_{pid}.ports")
-        return urlsplit(str(json.loads(file.read_bytes())["nats"][0])).port
-    except (OSError, ValueError, LookupError):
-        return None
-
-
-def _wait_until_reloaded(log: Path, before: int) -> None:
-    """Until the server has written down, behind this place of its log, that it has reloaded."""
-    deadline = time.monotonic() + RELOAD_SECONDS
-    while time.monotonic() < deadline:
-        with log.open("rb") as file:
-            file.seek(before if log.stat().st_size >= before else 0)  # It may have begun a new file.
-            told = file.read()
-        if _NOT_RELOADED in told:
-            raise SetupError(f"the broker keeps its old users: {_last_line(log)}")
-        if _RELOADED in told:
-            return
-        time.sleep(LOOK_SECONDS)  # The server tells of it by its log only.
-    raise SetupError(f"the broker did not take up its users within {RELOAD_SECONDS:g} seconds: see {log}")
-
-
 def _find(directory: Path) -> EmbeddedBroker | None:
     """A broker that still runs on this directory: taken over where it answers, else ended."""
     pid = running_pid(directory)
     if pid is None:
         return None
     url = read_url(directory)
+    users = users_version(directory)
     if url is not None and answers(url) and reload_broker(directory):
         _log.info("broker found running, taken over", pid=pid)
-        return EmbeddedBroker(directory, url=url, pid=pid, child=None)
+        return EmbeddedBroker(directory, url=url, pid=pid, child=None, users=users)
     _log.warning("broker left behind does not answer, ending it", pid=pid)
     end(pid, lambda: is_ours(pid, directory))
     return None
-
-
-def _last_line(path: Path) -> str:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return lines[-1][-300:] if lines else ""

@@ -6,10 +6,8 @@ NAME.seed        the secret half of a key, for whoever speaks under that name; i
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +15,8 @@ from typing import Any
 
 from ledger.access import SERVICE, check_name, read_users, users_text
 from ledger.atomic import PUBLIC, write_whole
-from ledger.errors import SetupError, UnknownName
+from ledger.errors import Refused, SetupError, UnknownName
+from ledger.lock import held
 
 ACCESS_DIR = "access"
 USERS_FILE = "users.conf"
@@ -68,7 +67,7 @@ def add_users(directory: Path, names: Sequence[str], *, beside_data: bool) -> tu
     """
     wanted = dict.fromkeys((SERVICE, *map(check_name, names)))
     _make(directory, beside_data=beside_data)
-    with _held(directory):
+    with held(directory / _LOCK_FILE, taken=None):
         users = _read(directory)
         if beside_data and not seed_path(directory, SERVICE).exists():
             users.pop(SERVICE, None)
@@ -82,23 +81,29 @@ def add_users(directory: Path, names: Sequence[str], *, beside_data: bool) -> tu
 def revoke_users(directory: Path, names: Sequence[str]) -> None:
     """Take the keys of these names away, all or none, and their seeds where they lie here.
 
-    Raises: UnknownName where one has none.
+    The service gets a new key at once: without any user the broker would ask for nothing, and let everybody in.
+
+    Raises: UnknownName where one has none, SetupError where keys cannot be made or written.
     """
     wanted = [check_name(name) for name in names]
     users = _read(directory)
     missing = [name for name in wanted if name not in users]
     if missing:
         raise UnknownName(f"{missing[0]} has no access in {directory}: `botledger access list` shows who has")
-    with _held(directory):
-        users = _read(directory)
-        _write(directory, {name: key for name, key in users.items() if name not in wanted})
+    with held(directory / _LOCK_FILE, taken=None):
+        users = {name: key for name, key in _read(directory).items() if name not in wanted}
+        if SERVICE in wanted:
+            seed_path(directory, SERVICE).unlink(missing_ok=True)
+            users[SERVICE] = _new_key(directory, SERVICE, users)
+        _write(directory, users)
         for name in wanted:
-            seed_path(directory, name).unlink(missing_ok=True)
+            if name not in users:
+                seed_path(directory, name).unlink(missing_ok=True)
 
 
 def refresh_users(directory: Path) -> None:
     """Write the users with the permissions that this release gives them."""
-    with _held(directory):
+    with held(directory / _LOCK_FILE, taken=None):
         _write(directory, _read(directory))
 
 
@@ -122,7 +127,7 @@ def _read(directory: Path) -> dict[str, str]:
         return read_users(path.read_text(encoding="ascii"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, SetupError) as error:
+    except (OSError, UnicodeDecodeError, Refused, SetupError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise SetupError(
             f"{path} cannot be used: {reason}; correct it, or remove it and add all users again"
@@ -158,17 +163,3 @@ def _nkeys() -> Any:
         return import_module("nkeys")
     except ModuleNotFoundError as error:
         raise SetupError("making keys needs the package nkeys: pip install 'botledger[nkeys]'") from error
-
-
-@contextmanager
-def _held(directory: Path) -> Iterator[None]:
-    """One change at a time."""
-    try:
-        descriptor = os.open(directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise SetupError(f"{directory} cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

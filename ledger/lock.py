@@ -69,13 +69,15 @@ def sole_lock(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held(path: Path, *, taken: Callable[[str], LedgerError]) -> Iterator[None]:
-    """Hold a file while the block runs.
+def held(path: Path, *, taken: Callable[[str], LedgerError] | None) -> Iterator[None]:
+    """Hold a file while the block runs; where another process holds it, wait for that if `taken` is None.
 
     Raises: what `taken` makes of the process that holds it, SetupError where it cannot be written.
     """
     with _opened(path) as descriptor:
-        if not _try(descriptor):
+        if taken is None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        elif not _try(descriptor):
             raise taken(_pid(descriptor))
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -25,7 +25,7 @@ from ledger.connection import Connection
 from ledger.errors import SetupError
 from ledger.metrics import MISSING, Gauge, Metrics, gauge
 from ledger.outbox_counts import count_outboxes
-from ledger.settings import Settings
+from ledger.settings import Database, Settings
 from ledger.sights import Seen, Sight
 from ledger.web import Address, Page, WebServer, read_address
 from projections.tables import Base
@@ -77,7 +77,7 @@ class Monitor:
         self.connection: Connection | None = None
         self.url: str | None = None
         self._loop = asyncio.get_running_loop()
-        self._state = Sight(partial(read_state, settings.database))
+        self._state = Sight(partial(_read_state, settings.database))
         self._last_runs = Sight(LastRuns(settings.database).read)
         directory = None if settings.data_dir is None else settings.data_dir / "outbox"
         self._outboxes = None
@@ -169,10 +169,19 @@ def _state_gauges(state: State) -> Iterator[Gauge]:
     yield gauge("botledger_parked_rows", "Messages that wait for a release that knows them.", state.parked)
 
 
+def _read_state(database: Database) -> State:
+    """A database's own words name host and user: they are for the log, and not for everybody who may ask here."""
+    try:
+        return read_state(database)
+    except Exception as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        _log.warning("the database does not tell how far it is", error=str(cause).strip() or type(cause).__name__)
+        raise
+
+
 def _database_problem(seen: Seen[State]) -> str | None:
     if seen.error is not None:
-        cause = seen.error.orig if isinstance(seen.error, DBAPIError) else seen.error
-        return (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+        return "the database does not answer, or refuses: the log of the service says why"
     if seen.value is None or seen.age_seconds > _OLD_SECONDS:
         return f"the database has not answered for {seen.age_seconds:.0f} s"
     return None

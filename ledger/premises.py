@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,16 +13,15 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from ledger import migrations, parked
-from ledger.access import SERVICE
-from ledger.addresses import seed_file_of, seed_in
+from ledger.addresses import service_seed_of
 from ledger.database import dispose, unreachable
 from ledger.embedded import EmbeddedBroker, start_broker
 from ledger.errors import SetupError
-from ledger.keyring import access_directory, is_set_up
 from ledger.lock import directory_lock, writers_lock
 from ledger.settings import Database, Settings
 from ledger.witness import check_witness, keeping, settle
 
+_USERS_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 
 
@@ -38,10 +38,29 @@ def prepared(settings: Settings) -> Iterator[House]:
         broker = start_broker(directory) if directory is not None and settings.nats_url is None else None
         house = House(settings, broker)
         try:
-            yield house
+            with _watching_users(house):
+                yield house
         finally:
             house.close()
             dispose(settings.database)
+
+
+@contextmanager
+def _watching_users(house: House) -> Iterator[None]:
+    """In a thread of its own: a key that was revoked must not wait for anything else that hangs."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_USERS_SECONDS):
+            house.look_after_users()
+
+    watcher = threading.Thread(target=watch, name="users", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join(_USERS_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +103,7 @@ class House:
         return self._way_in() != self._entered
 
     def _way_in(self) -> WayIn:
-        """With our own broker the seed is the directory's."""
-        if self._broker is None:
-            seed_file = seed_file_of(self.settings, SERVICE)
-        else:
-            assert self.database.directory is not None
-            keys = access_directory(self.database.directory)
-            seed_file = seed_in(keys, SERVICE) if is_set_up(keys) else None
+        seed_file = service_seed_of(self.settings)
         return WayIn(self.url, seed_file, None if seed_file is None else _digest(seed_file))
 
     def look_after(self) -> None:
@@ -105,6 +118,14 @@ class House:
         assert self.database.directory is not None
         _log.warning("the broker has died, starting it again", pid=self._broker.pid)
         self._broker = start_broker(self.database.directory)
+
+    def look_after_users(self) -> None:
+        """Have our broker take up its users where they have changed: who changed them may not see its process."""
+        if self._broker is not None and self._broker.is_running:
+            try:
+                self._broker.take_up_users()
+            except (SetupError, OSError) as error:
+                _log.error("the broker does not take up its users", error=str(error))
 
     def close(self) -> None:
         """End our broker."""

@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
-from ledger.access import check_name
+from ledger.access import SERVICE, check_name
+from ledger.broker_process import log_size, wait_for_reload
 from ledger.commands.columns import Column
 from ledger.commands.options import json_flag, with_settings
 from ledger.commands.output import say, show, write
 from ledger.embedded import reload_broker
-from ledger.errors import Refused
-from ledger.keyring import USERS_FILE, access_directory, add_users, list_users, revoke_users
+from ledger.errors import Refused, SetupError
+from ledger.keyring import USERS_FILE, access_directory, add_users, is_set_up, list_users, revoke_users, seed_path
+from ledger.lock import is_served
 from ledger.settings import Settings
 
 _COLUMNS = (Column("name", "name"), Column("key", "public key"))
@@ -67,24 +69,29 @@ def _with_directory(function: Callable[..., None]) -> Callable[..., None]:
 def add(settings: Settings, *, names: tuple[str, ...], config: Path | None) -> None:
     """Give each NAME (bots.RSIBot, market.yahoo, actions.yahoo, ops.anna) a key, unless it has one."""
     directory = _directory(settings, config)
+    logged = _logged(settings, config)
     new = {user.name for user in add_users(directory, names, beside_data=config is None)}
     for user in list_users(directory):
         if user.name in new or user.name in names:
             where = user.seed_file or "not here any more; for a new one revoke its key first"
             write(f"{user.name} {'has a key' if user.name in new else 'had a key already'}, its seed is {where}")
-    _put_in_force(settings, config)
+    _put_in_force(settings, config, logged)
 
 
 @access.command()
 @click.argument("names", metavar="NAME…", nargs=-1, required=True, callback=_names)
 @_with_directory
 def revoke(settings: Settings, *, names: tuple[str, ...], config: Path | None) -> None:
-    """Take the key of each NAME away; who is connected with it is disconnected."""
+    """Take the key of each NAME away; who is connected with it is disconnected. `service` gets a new key at once."""
     directory = _directory(settings, config)
+    logged = _logged(settings, config)
     revoke_users(directory, names)
     for name in names:
-        write(f"{name} may not speak any more")
-    _put_in_force(settings, config)
+        if name == SERVICE:
+            write(f"{name} has a new key in the place of its old one, its seed is {seed_path(directory, name)}")
+        else:
+            write(f"{name} may not speak any more")
+    _put_in_force(settings, config, logged)
 
 
 @access.command(name="list")
@@ -92,11 +99,13 @@ def revoke(settings: Settings, *, names: tuple[str, ...], config: Path | None) -
 @json_flag
 def list_(settings: Settings, *, config: Path | None, as_json: bool) -> None:
     """Who may speak, with the public half of each key."""
+    directory = _directory(settings, config)
     rows: list[dict[str, Any]] = [
         {"name": user.name, "key": user.key, "seed_file": None if user.seed_file is None else str(user.seed_file)}
-        for user in list_users(_directory(settings, config))
+        for user in list_users(directory)
     ]
-    show(rows, _COLUMNS, as_json=as_json, nothing="nobody has a key: the broker asks for its token")
+    nothing = "nobody may speak" if is_set_up(directory) else "nobody has a key: the broker asks for its token"
+    show(rows, _COLUMNS, as_json=as_json, nothing=nothing)
 
 
 def _directory(settings: Settings, config: Path | None) -> Path:
@@ -108,13 +117,28 @@ def _directory(settings: Settings, config: Path | None) -> Path:
     return access_directory(settings.data_dir)
 
 
-def _put_in_force(settings: Settings, config: Path | None) -> None:
+def _logged(settings: Settings, config: Path | None) -> int:
+    """How far the embedded broker's log goes, before something is changed."""
+    return 0 if config is not None or settings.data_dir is None else log_size(settings.data_dir)
+
+
+def _put_in_force(settings: Settings, config: Path | None, logged: int) -> None:
+    """Raises: SetupError where a service holds the directory and its broker keeps its old users."""
     if config is not None:
         file = config.absolute() / USERS_FILE
         say(f"botledger: let nats.conf include {file} in its authorization block, then: nats-server --signal reload")
         return
-    assert settings.data_dir is not None
-    if reload_broker(settings.data_dir):
-        say("botledger: the running broker has taken it up")
-    else:
-        say("botledger: the broker takes it up when `botledger serve` starts")
+    directory = settings.data_dir
+    assert directory is not None
+    if not reload_broker(directory):
+        if not is_served(directory):
+            say("botledger: the broker takes it up when `botledger serve` starts")
+            return
+        try:
+            wait_for_reload(directory, logged)  # By its service, from another container for example.
+        except SetupError as error:
+            raise SetupError(
+                f"it is written, but not in force: {directory} is held by a process whose broker cannot be seen from "
+                f"here ({error}); until it starts again the broker may know the old keys, and not the new ones"
+            ) from error
+    say("botledger: the running broker has taken it up")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import click
@@ -42,11 +43,23 @@ def doctor(settings: Settings, *, as_json: bool) -> None:
 
 
 def _examined(settings: Settings) -> Iterator[tuple[str, Finding]]:
-    """First what the rest stands on; what needs a database that does not answer is not asked of it again and again."""
-    answering = dict(examine({"database": partial(doctor_database.answers, settings)}))
+    """A log that has lost something is refused by `serve`: nothing else is told to start that before."""
+    first = {
+        "database": partial(doctor_database.answers, settings),
+        "witness": partial(doctor_database.witness, settings),
+    }
+    ground = list(examine(first))
+    refused = any(name == "witness" and finding.level == "problem" for name, finding in ground)
+    for name, finding in _in_order(settings, ground):
+        served = finding.remedy is not None and "botledger serve" in finding.remedy
+        yield name, replace(finding, remedy="first do what `witness` says") if refused and served else finding
+
+
+def _in_order(settings: Settings, ground: Sequence[tuple[str, Finding]]) -> Iterator[tuple[str, Finding]]:
+    """What needs a database that does not answer is not asked of it again and again."""
     yield from examine(_bound(doctor_place.CHECKS, settings))
-    yield from answering.items()
-    answers = answering["database"].level == "ok"
+    yield from ground
+    answers = all(finding.level == "ok" for name, finding in ground if name == "database")
     if answers:
         yield from examine(_bound(doctor_database.CHECKS, settings))
     yield from examine({"broker": partial(doctor_broker.look, settings, asks_log=answers)})

@@ -13,6 +13,8 @@ from typing import Any
 from nats import errors
 from nats.js.errors import NotFoundError, ServiceUnavailableError
 
+from ledger.access import SERVICE, inbox_prefix
+from ledger.addresses import service_seed_of
 from ledger.broker import CONSUMER, STREAM, broker_url, check_consumer, check_payload, check_stream
 from ledger.commands.doctor_database import skew
 from ledger.commands.findings import Finding, ok, problem, warning
@@ -60,8 +62,14 @@ def _embedded(settings: Settings) -> Iterator[Finding]:
 async def _asked(url: str, settings: Settings, *, asks_log: bool) -> list[Finding]:
     try:
         connection = await connect(
-            url, name="botledger doctor", seed_file=settings.nats_seed_file, patience_seconds=_SECONDS
+            url,
+            name="botledger doctor",
+            seed_file=service_seed_of(settings),
+            inbox_prefix=inbox_prefix(SERVICE),  # With the service's key it may hear no other.
+            patience_seconds=_SECONDS,
         )
+    except SetupError as error:
+        return [problem(str(error), "correct it, as for the service: --nats URL, LEDGER_NATS_SEED_FILE")]
     except LedgerError as error:
         return [problem(str(error), "start the broker, or name the right one: --nats URL, LEDGER_NATS_URL")]
     try:

@@ -15,6 +15,7 @@ from ledger.errors import SetupError
 from ledger.log import position_hash, read_head
 from ledger.schema import REVISION, events, parked, rejected
 from ledger.settings import Settings
+from ledger.witness import check_witness, read_witness
 from projections import queries
 from projections.generations import CHECKPOINT
 from projections.tables import PROJECTOR_VERSION, Checkpoint
@@ -43,6 +44,23 @@ def answers(settings: Settings) -> Iterator[Finding]:
         yield problem(f"schema {revision}, this release needs {REVISION}", _UPGRADE)
     else:
         yield ok(f"{database}: schema {revision}")
+
+
+def witness(settings: Settings) -> Iterator[Finding]:
+    """Whether the log has what was committed to it; on one that has not, every command refuses."""
+    directory = settings.database.directory
+    if directory is None:
+        yield ok("PostgreSQL has none: `botledger anchor` writes the head elsewhere")
+        return
+    try:
+        check_witness(settings.database)
+    except SetupError as error:
+        yield problem(
+            str(error), "botledger restore BACKUP --replace; where there is none, botledger db accept-loss goes on"
+        )
+        return
+    found = read_witness(directory)
+    yield ok("there is none yet" if found is None else f"the log has position {found.position}, as it was committed")
 
 
 def _durability(settings: Settings) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from ledger.broker import URL_FILE
 from ledger.commands.findings import Finding, ok, problem, warning
 from ledger.embedded import find_binary
 from ledger.errors import SetupError
+from ledger.keyring import access_directory
 from ledger.lock import LOCK_FILE, is_served
 from ledger.outboxes import OutboxState, find_outboxes, outbox_states
 from ledger.settings import Settings
@@ -99,11 +100,7 @@ def _holder(settings: Settings) -> Iterator[Finding]:
 
 def _secrets(settings: Settings) -> Iterator[Finding]:
     looked_at = 0
-    own = settings.data_dir
-    paths = (
-        [] if own is None else [own / URL_FILE, own / "nats", *(own / "nats").glob("*.conf"), own / "nats" / "token"]
-    )
-    for path in paths:
+    for path in [] if settings.data_dir is None else _secret_paths(settings.data_dir):
         if path.exists():
             looked_at += 1
             if path.stat().st_mode & 0o077:
@@ -111,13 +108,22 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
                 yield problem(f"{path} can be read by others ({_mode(path)})", f"chmod {mode} {path}")
     for name in _SECRETS:
         value = os.environ.get(name)
-        if value and Path(value).is_file():
+        for path in _named(Path(value)) if value else ():
             looked_at += 1
-            if _is_open(Path(value)):
-                yield warning(
-                    f"{value} ({name}) can be read by everybody", f"chmod 600 {value}, or close its directory"
-                )
+            if _is_open(path):
+                yield warning(f"{path} ({name}) can be read by everybody", f"chmod 600 {path}, or close its directory")
     yield ok(f"{looked_at} secret files looked at")
+
+
+def _secret_paths(directory: Path) -> list[Path]:
+    """What is nobody else's in a data directory: the broker's token, and the seeds of all who may speak."""
+    nats, keys = directory / "nats", access_directory(directory)
+    return [directory / URL_FILE, nats, *nats.glob("*.conf"), nats / "token", keys, *keys.glob("*.seed")]
+
+
+def _named(path: Path) -> list[Path]:
+    """The secret file that a setting names, or those of a directory of seeds."""
+    return sorted(path.glob("*.seed")) if path.is_dir() else [path] if path.is_file() else []
 
 
 def _backup(settings: Settings) -> Iterator[Finding]:

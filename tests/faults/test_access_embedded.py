@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ledger import embedded
+from ledger import broker_process, embedded
 from ledger.addresses import Surroundings
 from ledger.broker import read_url
 from ledger.broker_process import running_pid
@@ -18,6 +18,7 @@ from ledger.connection import close, connect
 from ledger.embedded import reload_broker, start_broker
 from ledger.errors import SetupError, Unreachable
 from ledger.keyring import access_directory, add_users, seed_path
+from ledger.lock import directory_lock
 from ledger.publisher import Bot
 from ledger.service import Service, running_service
 from ledger.settings import Database, Settings
@@ -25,6 +26,7 @@ from tests.servers import DEADLINE_SECONDS, wait_until
 from tests.services.bots import ids, waiting
 from tests.services.calls import call
 
+TAKEN_UP = "botledger: the running broker has taken it up\n"
 AT = "2026-01-05T09:00:00Z"
 
 
@@ -54,7 +56,7 @@ def test_a_service_and_its_bots_go_on_when_access_is_set_up_beneath_them(directo
             one.deposit(1, id="before")
             assert one.flush(DEADLINE_SECONDS) == 0
         answer = call("access", "add", "bots.RSIBot", "--data-dir", str(directory))
-        assert (answer.code, answer.err) == (0, "botledger: the running broker has taken it up\n")
+        assert (answer.code, TAKEN_UP in answer.err) == (0, True), answer.err
         bot.deposit(1, id="after")
         wait_until(lambda: _flushed(bot), what="the bot has found its key")
         other.deposit(1, id="kept")
@@ -64,6 +66,28 @@ def test_a_service_and_its_bots_go_on_when_access_is_set_up_beneath_them(directo
         wait_until(lambda: _flushed(other), what="the other has found its key")
     assert running_pid(directory) == pid
     assert ids(service.database) == ["before", "before", "after", "kept"]
+
+
+def test_a_key_is_revoked_where_the_process_of_the_broker_cannot_be_seen(directory: Path, service: Service) -> None:
+    where = ("--data-dir", str(directory))
+    call("access", "add", "bots.RSIBot", *where)
+    seed = directory.parent / "kept.seed"
+    seed.write_text(seed_path(access_directory(directory), "bots.RSIBot").read_text())
+    asyncio.run(_connected(service.nats_url, seed))
+    (directory / "nats" / "server.pid").write_text("1")  # As from another container: no broker of that number.
+    assert running_pid(directory) is None
+    answer = call("access", "revoke", "bots.RSIBot", *where)
+    assert (answer.code, TAKEN_UP in answer.err) == (0, True), answer.err
+    with pytest.raises(Unreachable, match="refuses these credentials"):
+        asyncio.run(_connected(service.nats_url, seed))
+
+
+def test_a_change_that_nobody_takes_up_is_a_failure(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker_process, "RELOAD_SECONDS", 0.1)
+    with directory_lock(directory):  # By a service that hangs, for example.
+        answer = call("access", "add", "bots.RSIBot", "--data-dir", str(directory))
+    assert answer.code == 1
+    assert "it is written, but not in force" in answer.err
 
 
 def test_a_bot_that_was_given_the_token_is_told_that_keys_are_asked_for(

@@ -1,5 +1,6 @@
 """`botledger access`: keys on the disk, the users of the broker's configuration, and what it says."""
 
+import asyncio
 import stat
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from ledger.access import SERVICE, is_inbox_of, permissions, read_users, users_text
+from ledger.connection import close, connect
 from ledger.embedded import find_binary
-from ledger.errors import Refused, SetupError
-from ledger.keyring import add_users, list_users, revoke_users
+from ledger.errors import Refused, SetupError, Unreachable
+from ledger.keyring import add_users, list_users, refresh_users, revoke_users
+from tests.servers import NatsServer
 from tests.services.calls import call
 
 A_KEY = "U" + "A" * 55
@@ -71,6 +74,29 @@ def test_revoke_takes_key_and_seed_away_all_or_none(tmp_path: Path) -> None:
     first = before[tmp_path / "access" / "bots.A.seed"]
     call("access", "add", "bots.A", *where)
     assert (tmp_path / "access" / "bots.A.seed").read_text() != first
+
+
+@pytest.mark.parametrize("flag", ["--data-dir", "--config"])
+def test_revoking_the_last_users_gives_the_service_a_new_key_and_lets_nobody_in(tmp_path: Path, flag: str) -> None:
+    call("access", "add", "bots.A", flag, str(tmp_path))
+    [users] = tmp_path.rglob("users.conf")
+    [before, _] = list_users(users.parent)
+    answer = call("access", "revoke", "bots.A", "service", flag, str(tmp_path))
+    assert answer.out.splitlines() == [
+        "bots.A may not speak any more",
+        f"service has a new key in the place of its old one, its seed is {users.parent}/service.seed",
+    ]
+    [after] = list_users(users.parent)
+    assert (after.name, after.key != before.key) == (SERVICE, True)
+    assert _lets_in(users) == []
+
+
+def test_users_that_are_none_let_nobody_in_and_are_read_as_none(tmp_path: Path) -> None:
+    (tmp_path / "users.conf").write_text("users: [\n]\n")
+    assert _lets_in(tmp_path / "users.conf") == ["", "//token@", "//nobody:@"], "the broker asks for nothing"
+    refresh_users(tmp_path)
+    assert list_users(tmp_path) == ()
+    assert _lets_in(tmp_path / "users.conf") == []
 
 
 @pytest.mark.parametrize(
@@ -165,6 +191,14 @@ def test_users_that_were_changed_by_hand_are_not_guessed_at(tmp_path: Path, text
     assert (tmp_path / "users.conf").read_bytes() == text.encode("latin-1")
 
 
+def test_a_bad_name_among_the_users_is_told_with_the_file(tmp_path: Path) -> None:
+    add_users(tmp_path, ["bots.A"], beside_data=True)
+    users = tmp_path / "users.conf"
+    users.write_text(users.read_text().replace("# bots.A", "# bots.*"))
+    with pytest.raises(SetupError, match=r"users\.conf cannot be used: .*bots\.\*"):
+        list_users(tmp_path)
+
+
 def test_users_are_read_as_they_were_written() -> None:
     users = {SERVICE: A_KEY, "bots.A": A_KEY.replace("A", "B"), "ops.anna": A_KEY.replace("A", "C")}
     assert read_users(users_text(users)) == users
@@ -198,6 +232,28 @@ def test_nobody_may_use_a_wildcard_but_for_its_own_inbox() -> None:
 )
 def test_an_answer_may_go_to_an_inbox_that_is_nobody_elses(reply: str, is_taken: bool) -> None:
     assert is_inbox_of("bots.A", reply) is is_taken
+
+
+def _lets_in(users: Path) -> list[str]:
+    """Without a key, with a token, with a password: what a real broker with these users takes."""
+    server = NatsServer(users.parent)
+    server.start(f"jetstream {{}}\nauthorization {{ include {users.name} }}")
+    try:
+        return [who for who in ("", "//token@", "//nobody:@") if _is_let_in(server.url.replace("//", who or "//"))]
+    finally:
+        server.stop()
+
+
+def _is_let_in(url: str) -> bool:
+    async def attempt() -> None:
+        await close(await connect(url))
+
+    try:
+        asyncio.run(attempt())
+    except Unreachable as error:
+        assert "refuses" in str(error)
+        return False
+    return True
 
 
 def _mode(path: Path) -> int:

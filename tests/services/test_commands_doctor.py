@@ -73,7 +73,18 @@ def test_where_all_is_well_each_check_has_a_line_and_nothing_more(kept: Database
     assert all(line.split()[0] in ("ok", "warning", "problem") for line in told)
     assert any("the broker at 127.0.0.1:9 does not answer" in line and " → start the broker" in line for line in told)
     checks = {row["check"] for row in rows}
-    assert checks >= {"python", "extras", "directory", "secrets", "database", "durability", "clock", "log", "books"}
+    assert checks >= {
+        "python",
+        "extras",
+        "directory",
+        "secrets",
+        "database",
+        "witness",
+        "durability",
+        "clock",
+        "log",
+        "books",
+    }
 
 
 def imported(*lines: dict[str, Any] | bytes) -> Spoil:
@@ -124,6 +135,24 @@ def test_what_is_wrong_in_the_database_is_found(kept: Database, name: str) -> No
     assert how == level
     assert says in what
     assert remedy in then
+
+
+@pytest.mark.parametrize("loss", ["emptied", "gone", "changed"])
+def test_a_log_that_is_refused_for_its_witness_is_not_called_well(sqlite_database: Database, loss: str) -> None:
+    assert call("import", "-", *where(sqlite_database), stdin=jsonl(DAY)).code == 0
+    assert found(sqlite_database, "witness") == []
+    dispose(sqlite_database)
+    if loss == "emptied":
+        sqlite_database.log_file.write_bytes(b"")
+    elif loss == "gone":
+        sqlite_database.log_file.unlink()
+    else:
+        sql("UPDATE ledger.events SET hash = :h WHERE position = 6", h=bytes(32))(sqlite_database)
+    rows = findings(sqlite_database)
+    [witness] = [row for row in rows if row["check"] == "witness"]
+    assert (witness["level"], "has lost what was committed to it" in witness["what"]) == ("problem", True)
+    assert "botledger restore" in witness["remedy"] and "accept-loss" in witness["remedy"]
+    assert [row for row in rows if "botledger serve" in (row["remedy"] or "")] == []
 
 
 def test_a_head_in_the_future_is_a_clock_that_went_back(kept: Database) -> None:
@@ -201,6 +230,19 @@ def test_secrets_that_others_can_read_are_found(sqlite_database: Database, tmp_p
     assert remedy == f"chmod 600 {url}"
     url.chmod(0o600)
     assert found(sqlite_database, "secrets") == []
+
+
+def test_seeds_that_others_can_read_are_found(sqlite_database: Database, tmp_path: Path) -> None:
+    assert sqlite_database.directory is not None
+    assert call("access", "add", "bots.A", *where(sqlite_database)).code == 0
+    assert found(sqlite_database, "secrets") == []
+    keys = sqlite_database.directory / "access"
+    for path, opened, closed in ((keys, 0o755, 0o700), (keys / "bots.A.seed", 0o640, 0o600)):
+        path.chmod(opened)
+        [(level, what, remedy)] = found(sqlite_database, "secrets")
+        assert (level, f"{path} can be read by others" in what) == ("problem", True)
+        assert remedy == f"chmod {closed:o} {path}"
+        path.chmod(closed)
 
 
 def test_the_age_of_the_last_backup_is_told(sqlite_database: Database, tmp_path: Path) -> None:

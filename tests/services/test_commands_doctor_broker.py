@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from ledger.stream_seen import Seen, read_seen, replace_seen
 from tests.servers import NatsServer
 from tests.services.calls import call, where
 from tests.services.desk import desk, door, trade
+from tests.services.guarded import Guarded
 
 Prepare = Callable[[Connection], Awaitable[object]]
 STREAM_AS_IT_HAS_TO_BE: dict[str, Any] = {
@@ -141,3 +143,30 @@ def test_the_embedded_broker_is_looked_at_while_the_service_runs(sqlite_database
     assert answer.code == 0
     assert {(row["check"], row["level"]) for row in answer.rows} >= {("broker", "ok"), ("service", "ok")}
     assert [row["what"] for row in answer.rows if "sync_interval is 2m" in row["what"]]
+
+
+def test_with_keys_it_looks_with_the_key_of_the_service(sqlite_database: Database) -> None:
+    assert sqlite_database.directory is not None
+    assert call("access", "add", "bots.A", *where(sqlite_database)).code == 0
+    with running_service(Settings(sqlite_database, sqlite_database.directory, None)):
+        answer = call("doctor", "--json", *where(sqlite_database))
+        (sqlite_database.directory / "access" / "service.seed").rename(sqlite_database.directory / "moved")
+        without = call("doctor", "--json", *where(sqlite_database))
+    assert [row["what"] for row in answer.rows if row["level"] == "problem"] == []
+    assert "stream LEDGER and consumer intake are as they have to be" in answer.out
+    assert "service has none in" in without.out
+
+
+def test_at_a_broker_with_keys_of_its_own_it_takes_the_seed_that_is_named(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    guarded = Guarded(tmp_path, sqlite_database)
+    guarded.home.mkdir(exist_ok=True)
+    guarded.server.start(guarded.configuration)
+    try:
+        with guarded.service():
+            flags = ("--nats", guarded.url, *where(sqlite_database))
+            answer = call("doctor", "--json", *flags, LEDGER_NATS_SEED_FILE=str(guarded.keys))
+    finally:
+        guarded.server.stop()
+    assert {row["level"] for row in answer.rows if row["check"] == "broker"} == {"ok"}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
+from structlog.testing import capture_logs
 
 from ledger.errors import SetupError
 from ledger.intake import record
@@ -100,6 +102,30 @@ def test_a_database_that_hangs_or_refuses_holds_up_no_page(
             assert series(service.http_url)["botledger_database_up"] == 0
             assert page(service.http_url, "/healthz")[0] == 200
         wait_until(lambda: not failing(service.http_url), what="it answers again", seconds=40)
+
+
+def test_what_a_database_says_of_itself_stands_in_the_log_and_on_no_page(
+    broker: NatsServer, postgres_database: Database
+) -> None:
+    assert postgres_database.url is not None
+    url = make_url(postgres_database.url.replace("+psycopg", ""))
+    others = url.set(database="postgres").render_as_string(hide_password=False)
+    with (
+        capture_logs() as logs,
+        running_service(settings(postgres_database, broker)) as service,
+        psycopg.connect(others, autocommit=True) as owner,
+    ):
+        owner.execute(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS false')
+        try:
+            owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [url.database])
+            said = "the database does not answer, or refuses: the log of the service says why"
+            wait_until(lambda: readiness(service.http_url)[1]["database"].get("why"), what="the database is missed")
+            assert readiness(service.http_url)[1]["database"] == {"ok": False, "why": said}
+        finally:
+            owner.execute(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS true')
+        wait_until(lambda: not failing(service.http_url), what="it answers again", seconds=40)
+    [told, *_] = [entry["error"] for entry in logs if entry["event"] == "the database does not tell how far it is"]
+    assert "connection" in told
 
 
 def test_a_loop_that_does_not_turn_is_no_health(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
