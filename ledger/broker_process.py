@@ -84,9 +84,9 @@ def log_size(directory: Path) -> int:
 
 
 def wait_for_reload(directory: Path, before: int) -> None:
-    """Until the broker, whose process cannot be seen from here, has taken up its users, as its service has it do.
+    """Until the broker has logged that it took up its users; its process need not be seen from here.
 
-    `before`: how long its log was before they were changed, by `log_size`.
+    `before`: how long its log was before it was told to, by `log_size`.
 
     Raises: SetupError where it does not within a few seconds.
     """
