@@ -54,8 +54,8 @@ def journal_all(speaker: Speaker, path: Path) -> None:
         journal.write(*({"receipt": receipt.fields()} for receipt in own))
         settle(receipts)
 
-    speaker.send = journalled  # type: ignore[method-assign]
-    speaker.outbox.settle = heard  # type: ignore[method-assign]
+    speaker.send = journalled  # type: ignore[method-assign]  # to listen in
+    speaker.outbox.settle = heard  # type: ignore[method-assign]  # to listen in
 
 
 @dataclass
