@@ -7,6 +7,8 @@ import pytest
 from tests.faults.journal import Told
 from tests.faults.one_run import DONE, FINISHED, LINES_LIMIT, STALE, World, check, problems
 
+pytestmark = pytest.mark.timeout(400)  # Some hundred processes, each of which puts down all that it says.
+
 
 def test_killed_at_any_line_and_run_again_all_of_it_happens_once(world: World) -> None:
     assert world.start("Undisturbed").wait() == DONE
