@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -41,12 +41,26 @@ def recorded_by_earlier_attempts(speaker: Speaker, run: str, *, surely: bool) ->
     return tuple((kept | _fills(found, run)).values())
 
 
-def is_booked_earlier(speaker: Speaker, refused: SetAside) -> bool:
-    """Whether a refusal says no more than that an earlier attempt of the run has booked this; told as a warning."""
-    if refused.status != "conflict" or refused.run is None:
-        return False
-    booked = _ask(speaker, refused.run)
-    if booked is not None and refused.id not in booked:
+def booked_earlier(speaker: Speaker, refused: Sequence[SetAside], *, timeout_seconds: float) -> list[SetAside]:
+    """Which refusals say no more than that an earlier attempt of their run has booked this; told as warnings.
+
+    The ledger is asked once for each run, and all together no longer than that time.
+    """
+    deadline = time.monotonic() + min(timeout_seconds, RECORDED_SECONDS)
+    booked: dict[str, dict[str, Published] | None] = {}
+    found: list[SetAside] = []
+    for one in refused:
+        if one.status != "conflict" or one.run is None:
+            continue
+        if one.run not in booked:
+            booked[one.run] = _ask(speaker, one.run, timeout_seconds=deadline - time.monotonic())
+        if _is_booked(speaker, one, booked[one.run]):
+            found.append(one)
+    return found
+
+
+def _is_booked(speaker: Speaker, refused: SetAside, booked: Mapping[str, Published] | None) -> bool:
+    if refused.run is None or (booked is not None and refused.id not in booked):
         return False
     mine = earlier_fact(speaker.subject, refused.payload, None).event
     warn_where_different(refused.run, mine, None if booked is None else booked[refused.id].event)
@@ -73,12 +87,12 @@ def booked_registration(speaker: Speaker, id_: str) -> Published | None:
     """The registration with this id as the log has it, where the outbox that published it is lost."""
     if any(fact.id == id_ for fact in speaker.outbox.recorded(REGISTRATIONS)):
         return None
-    return (_recorded(speaker, REGISTERED) or {}).get(id_)
+    return (_recorded(speaker, REGISTERED, timeout_seconds=RECORDED_SECONDS) or {}).get(id_)
 
 
-def _ask(speaker: Speaker, run: str) -> dict[str, Published] | None:
+def _ask(speaker: Speaker, run: str, *, timeout_seconds: float = RECORDED_SECONDS) -> dict[str, Published] | None:
     """The trades and charges of a run in the log, by id; None where the ledger does not tell in a short time."""
-    found = _recorded(speaker, run)
+    found = _recorded(speaker, run, timeout_seconds=timeout_seconds)
     if found is None:
         return None
     return _fills(found, run)
@@ -92,10 +106,10 @@ def _fills(found: Mapping[str, Published], run: str) -> dict[str, Published]:
     }
 
 
-def _recorded(speaker: Speaker, head: str) -> dict[str, Published] | None:
+def _recorded(speaker: Speaker, head: str, *, timeout_seconds: float) -> dict[str, Published] | None:
     """As `_read`; None where the ledger does not tell in a short time."""
     try:
-        return _read(speaker, head, timeout_seconds=RECORDED_SECONDS, patient=False)
+        return _read(speaker, head, timeout_seconds=timeout_seconds, patient=False)
     except (LedgerError, KeyError, TypeError, ValueError):
         return None  # The outbox alone has to tell.
 

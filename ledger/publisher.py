@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Unpack
 
 from ledger.answers import MAX_OVERLAP_SECONDS, Holding, Portfolio, read_portfolio
-from ledger.earlier import REGISTRATIONS, booked_registration, is_booked_earlier
+from ledger.earlier import REGISTRATIONS, booked_earlier, booked_registration
 from ledger.errors import Refused
 from ledger.events import CostBasis
 from ledger.feeds import Actions, Feed
@@ -230,10 +230,11 @@ class Bot(Voice):
     def _publish(self, fields: Mapping[str, object], *, at: TimeInput | None, id: str | None) -> Published:  # noqa: A002
         return self._speaker.publish({**fields, "id": id, "at": self._speaker.moment(at)})
 
-    def _excuses(self, refused: SetAside) -> bool:
-        if refused.run == REGISTRATIONS:
-            return refused.status == "conflict"
-        return is_booked_earlier(self._speaker, refused)
+    def _excuses(self, refused: Sequence[SetAside], timeout_seconds: float) -> Sequence[SetAside]:
+        registrations = [one for one in refused if one.run == REGISTRATIONS]
+        others = [one for one in refused if one.run != REGISTRATIONS]
+        known = [one for one in registrations if one.status == "conflict"]
+        return known + booked_earlier(self._speaker, others, timeout_seconds=timeout_seconds)
 
 
 def _flow(kind: str, amount: AmountInput, *, currency: str | None, note: str | None) -> dict[str, object]:

@@ -27,6 +27,8 @@ ASK_AGAIN_SECONDS = 0.1
 LONGEST_QUESTION_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
 
+LEAST_SECONDS = 0.5
+Excuses = Callable[[Sequence[SetAside], float], Sequence[SetAside]]
 Clock = Callable[[], datetime]
 Fields = Mapping[str, object]
 
@@ -48,7 +50,7 @@ class Published:
 
 
 class Speaker:
-    """Publishes on one subject; `excuses` says which refusals are no error to it.
+    """Publishes on one subject; `excuses` says which refusals are no error to it, in about so many seconds.
 
     Raises: Refused where the subject's name is not well-formed, SetupError where there can be no outbox.
     """
@@ -61,7 +63,7 @@ class Speaker:
         timeout_seconds: float,
         require_receipts: bool,
         clock: Clock | None,
-        excuses: Callable[[SetAside], bool],
+        excuses: Excuses,
     ) -> None:
         check_subject(subject)
         self.subject = subject
@@ -128,8 +130,10 @@ class Speaker:
 
         Raises: Refused or Conflict naming what the ledger refuses for ever, SetupError where the broker does.
         """
-        waiting = self._wait(self.timeout_seconds if timeout_seconds is None else timeout_seconds)
-        refused = self._refusals()
+        limit = self.timeout_seconds if timeout_seconds is None else timeout_seconds
+        deadline = time.monotonic() + limit
+        waiting = self._wait(limit)
+        refused = self._refusals(max(LEAST_SECONDS, deadline - time.monotonic()))
         if refused:
             raise _refusal(self.subject, refused, self.outbox.path)
         return waiting
@@ -221,12 +225,13 @@ class Speaker:
             return 0
         return self.outbox.count_waiting(through=through)
 
-    def _refusals(self) -> list[SetAside]:
+    def _refusals(self, timeout_seconds: float) -> list[SetAside]:
         """What was refused and is now told, but for what is excused."""
         untold = self.outbox.untold()
         if not untold:
             return []
-        refused = [one for one in untold if not self._excuses(one)]
+        excused = set(self._excuses(untold, timeout_seconds))
+        refused = [one for one in untold if one not in excused]
         self.outbox.tell(untold)
         return refused
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -88,6 +89,6 @@ class Voice:
         """Stop sending, without waiting; what has no receipt stays in the outbox."""
         self._speaker.close()
 
-    def _excuses(self, refused: SetAside) -> bool:
-        """Whether a refusal is no error to this speaker."""
-        return False
+    def _excuses(self, refused: Sequence[SetAside], timeout_seconds: float) -> Sequence[SetAside]:
+        """Which refusals are no error to this speaker, found out in about so many seconds."""
+        return ()

@@ -60,7 +60,7 @@ class Publishers:
                 timeout_seconds=10,
                 require_receipts=False,
                 clock=None,
-                excuses=lambda refused: True,
+                excuses=lambda refused, seconds: refused,
             )
         return self._speakers[name]
 

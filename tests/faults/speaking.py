@@ -91,7 +91,7 @@ class Process:
             timeout_seconds=LOOK_SECONDS,
             require_receipts=False,
             clock=None,
-            excuses=lambda refused: False,
+            excuses=lambda refused, seconds: (),
         )
         speaker.outbox._limit_bytes = OUTBOX_BYTES  # A bot has no setting for it: nobody else needs one so small.
         settle = speaker.outbox.settle

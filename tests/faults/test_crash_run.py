@@ -4,7 +4,10 @@ import signal
 
 import pytest
 
-from tests.faults.one_run import DONE, FINISHED, LINES_LIMIT, STALE, World, check
+from tests.faults.journal import Told
+from tests.faults.one_run import DONE, FINISHED, LINES_LIMIT, STALE, World, check, problems
+
+pytestmark = pytest.mark.timeout(400)  # Some hundred processes, each of which puts down all that it says.
 
 
 def test_killed_at_any_line_and_run_again_all_of_it_happens_once(world: World) -> None:
@@ -22,19 +25,38 @@ def test_killed_at_any_line_and_run_again_all_of_it_happens_once(world: World) -
     check(world, [f"Bot{number}" for number in range(1, killed + 2)])
 
 
-@pytest.mark.parametrize("place", ["outbox", "elsewhere"])
-def test_a_second_process_that_overlaps_and_both_killed_change_nothing(world: World, place: str) -> None:
-    """The second one has the outbox of the first, or a disk of its own; it is killed at other lines."""
+def test_what_the_journals_say_would_tell_of_a_loss_a_stranger_and_a_false_receipt(world: World) -> None:
     assert world.start("Undisturbed").wait() == DONE
+    remains, told = world.remains(), world.told()
+    assert problems(remains, told) == []
+    assert {receipt["status"] for receipt in told.receipts} == {"recorded"}
+    assert len(told.kept) == len(told.meant) == len(told.receipts) == len(remains.events)
+    lost = ("bots.Undisturbed", b'{"id": "lost"}')
+    false = told.receipts[0] | {"position": 2}
+    for changed, number in (
+        (Told(told.meant, [*told.kept, lost], told.receipts), "I1: lost"),
+        (Told(told.meant[1:], told.kept, told.receipts), "I7"),
+        (Told(told.meant, told.kept, [false]), "I10"),
+    ):
+        assert [one for one in problems(remains, changed) if one.startswith(number)], number
+
+
+@pytest.mark.parametrize("fixed", [True, False], ids=["clock stands", "clock runs"])
+@pytest.mark.parametrize("place", ["outbox", "elsewhere"])
+def test_a_second_process_that_overlaps_and_both_killed_change_nothing(world: World, place: str, fixed: bool) -> None:
+    """The second one has the outbox of the first, or a disk of its own; it is killed at other lines."""
+    assert world.start("Undisturbed", fixed=fixed).wait() == DONE
     step = max(1, world.lines("Undisturbed") // 40)
     names = []
     for number, last in enumerate(range(1, world.lines("Undisturbed") + step, step)):
         name = f"Bot{last}"
         names.append(name)
-        one = world.start(name, last=last)
-        other = world.start(name, last=0 if number % 2 else last * 7 % world.lines("Undisturbed"), outbox=place)
+        one = world.start(name, last=last, fixed=fixed)
+        killed = 0 if number % 2 else last * 7 % world.lines("Undisturbed")
+        other = world.start(name, last=killed, outbox=place, fixed=fixed)
         codes = {one.wait(), other.wait()}
         assert codes <= {DONE, STALE, FINISHED, -signal.SIGKILL}, codes
-        while world.start(name).wait() not in (DONE, FINISHED):
-            assert len(codes) < LINES_LIMIT
-    check(world, names)
+        assert any(world.start(name, fixed=fixed).wait() in (DONE, FINISHED) for _ in range(5))
+        # What the other one left on its disk goes out as well.
+        assert world.start(name, outbox=place, fixed=fixed).wait() in (DONE, FINISHED)
+    check(world, names, fixed=fixed)

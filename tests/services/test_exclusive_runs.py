@@ -1,5 +1,6 @@
 """An exclusive run happens once: it does not begin where another is at it, something is newer, or all is done."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.errors import Refused, RunFinished, Stale, Unreachable
+from ledger.receipts import Receipt
 from ledger.settings import Database
 from tests.services.bots import NOBODY, RUN, SOON, Ledger, MakeBot, ids, payloads
 
@@ -246,3 +248,19 @@ def test_what_an_earlier_attempt_left_in_the_outbox_comes_first(
         "run_started",
         "run_finished",
     ]
+
+
+def test_refused_facts_of_a_run_cost_one_question_and_one_deadline(make_bot: MakeBot) -> None:
+    """Six conflicts, and no broker that could say whether an earlier attempt has booked them."""
+    bot = make_bot(nats_url=NOBODY, timeout_seconds=SOON)
+    with pytest.raises(ZeroDivisionError), bot.run(RUN) as run:
+        facts = [run.buy("QQQ", str(number + 1), price="412.10") for number in range(6)]
+        _ = 1 / 0
+    digest = bytes(32)
+    bot._speaker.outbox.settle(
+        [Receipt("bots.RSIBot", fact.id, "conflict", 1, None, digest, "another fact") for fact in facts]
+    )
+    begun = time.monotonic()
+    bot.flush(0.5)
+    assert time.monotonic() - begun < 3
+    assert bot._speaker.outbox.untold() == ()
