@@ -11,6 +11,7 @@ import pytest
 
 from ledger import witness
 from ledger.database import dispose, get_log_session
+from ledger.embedded import start_broker
 from ledger.errors import SetupError
 from ledger.intake import record_entries
 from ledger.log import read_head
@@ -264,6 +265,7 @@ def test_a_quiet_service_leaves_the_witness_of_its_last_commit_though_it_is_kill
         wait_until(lambda: read_witness(directory) == head, what="the witness has the last commit")
         service.signal(signal.SIGKILL)
         service.wait(5)
+    start_broker(directory).stop()  # A killed service leaves its broker behind.
     moved_into_its_file(sqlite_database)
     cut_at_the_head(sqlite_database, Path())
     with pytest.raises(SetupError, match=LOST):
