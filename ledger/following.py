@@ -21,12 +21,11 @@ import threading
 import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 import structlog
 
-from ledger.settings import Database
+from ledger.settings import Database, database_of
 from ledger.stalled import end_stalled_copies
 from projections.checkpoints import Outdated
 from projections.projector import Overtaken, Projector
@@ -49,19 +48,14 @@ class Order:
     idle_seconds: float
 
     def line(self) -> str:
-        """As the process reads it: the database's URL may hold a password, so it goes through no command line."""
-        database = self.database
-        directory = None if database.directory is None else str(database.directory)
-        place = {"directory": directory, "url": database.url, "books_schema": database.books_schema}
-        return json.dumps({**place, "idle_seconds": self.idle_seconds}) + "\n"
+        """As the process reads it."""
+        return json.dumps({**self.database.fields(), "idle_seconds": self.idle_seconds}) + "\n"
 
 
 def read_order(line: str) -> Order:
     """The order that `Order.line` wrote."""
     found = json.loads(line)
-    directory = found["directory"]
-    database = Database(None if directory is None else Path(directory), found["url"], found["books_schema"])
-    return Order(database, found["idle_seconds"])
+    return Order(database_of(found), found["idle_seconds"])
 
 
 def main() -> None:
