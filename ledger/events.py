@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -29,7 +29,9 @@ from ledger.fields import (
     Time,
 )
 from ledger.market_events import BarsPublished, DividendDeclared, SharesSplit
+from ledger.message_size import ENTRIES_LIMIT
 
+_ENTRIES = Field(fail_fast=True, json_schema_extra={"maxProperties": ENTRIES_LIMIT})
 CostBasis = Literal["fifo", "lifo", "hifo", "average"]
 
 
@@ -52,8 +54,8 @@ class BotRegistered(Envelope):
     type: Literal["bot_registered"]
     description: Text | None = None
     base_currency: Currency = "USD"
-    opening: dict[Currency, NotNegative] | None = None
-    holdings: dict[Symbol, OpeningHolding] | None = None
+    opening: Annotated[dict[Currency, NotNegative], _ENTRIES] | None = None
+    holdings: Annotated[dict[Symbol, OpeningHolding], _ENTRIES] | None = None
     cost_basis: CostBasis = "fifo"
     allow_short: bool = False
     mode: Literal["live", "paper"] = "live"
@@ -202,8 +204,8 @@ class StatementIssued(Envelope):
 
     type: Literal["statement"]
     subject: Subject
-    cash: dict[Currency, Amount]
-    holdings: dict[Symbol, Amount]
+    cash: Annotated[dict[Currency, Amount], _ENTRIES]
+    holdings: Annotated[dict[Symbol, Amount], _ENTRIES]
 
     def check_speaker(self, subject: str) -> None:
         """A statement is about a bot; a bot's own is about itself."""

@@ -1,6 +1,6 @@
 """The wire form: subject and bytes ⇄ fact. Every refusal of shape is here, its words in `refusals`.
 
-A message is one JSON object in UTF-8, at most 256 KiB, without duplicate keys or unknown fields. Its
+A message is one JSON object in UTF-8, of bounded size, without duplicate keys or unknown fields. Its
 canonical form (keys sorted, no spaces) is the payload in the log: two messages are the same fact when
 their payloads are equal.
 """
@@ -20,9 +20,9 @@ from pydantic import TypeAdapter, ValidationError
 from ledger.errors import Refused
 from ledger.events import EVENT_TYPES, Event, FactVoided, StatementIssued
 from ledger.fields import EXPECTED, EXT_BYTES, ID_PATTERN, NESTING, SUBJECT_PATTERN, TYPE_PATTERN, Id, Time
+from ledger.message_size import ENTRIES_LIMIT, MESSAGE_BYTES, check_size
 from ledger.refusals import place, refused, shown, unknown_field
 
-MESSAGE_BYTES = 256 * 1024
 SUBJECT_PREFIX = "ledger."
 VERSIONS = dict.fromkeys(EVENT_TYPES, 1)
 
@@ -99,6 +99,7 @@ def _decode(subject: str, kind: str, data: bytes) -> Fact | Unknown:
         raise Refused("type", f"{type_} is published on {places}, not on {subject}")
     if not message.keys() <= _FIELDS[type_]:
         raise unknown_field(message, _FIELDS[type_])
+    _check_entries(message)
     try:
         event = model.model_validate_json(payload)
     except ValidationError as error:
@@ -144,8 +145,7 @@ def identity_of(data: bytes) -> str:
 
 
 def _parse(data: bytes) -> dict[str, Any]:
-    if len(data) > MESSAGE_BYTES:
-        raise Refused("message", f"has {len(data)} bytes; at most {MESSAGE_BYTES} are taken: split it")
+    check_size(data)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -255,6 +255,12 @@ def _envelope(message: Mapping[str, Any]) -> tuple[str, int]:
         if size > EXT_BYTES:
             raise Refused("ext", f"has {size} bytes; it must have at most {EXT_BYTES}")
     return type_, version
+
+
+def _check_entries(message: Mapping[str, Any]) -> None:
+    for name, value in message.items():
+        if isinstance(value, dict | list) and len(value) > ENTRIES_LIMIT:
+            raise Refused(name, f"has {len(value)} entries; it must have at most {ENTRIES_LIMIT}")
 
 
 def _unknown(subject: str, message: Mapping[str, Any], payload: bytes, *, type_: str, version: int) -> Unknown:

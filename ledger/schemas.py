@@ -15,7 +15,8 @@ from pydantic.json_schema import models_json_schema
 from ledger.bundles import CONTENT_TYPE, LINES_LIMIT
 from ledger.events import EVENT_TYPES
 from ledger.fields import EXPECTED, ID_PATTERN, KINDS, SUBJECT_PATTERN
-from ledger.messages import MESSAGE_BYTES, SUBJECT_PREFIX
+from ledger.message_size import MESSAGE_BYTES, VALUES_LIMIT
+from ledger.messages import SUBJECT_PREFIX
 from ledger.receipts import Status
 
 Document = dict[str, Any]
@@ -40,10 +41,11 @@ def messages_schema() -> Document:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"botledger messages, version {FORMAT_VERSION}",
         "description": (
-            f"One message: a JSON object in UTF-8 of at most {MESSAGE_BYTES} bytes, without duplicate keys. What a "
-            "schema cannot say (a symbol is not its own currency; bars rise, no high below a low, 1d bars at 00:00Z; "
-            "days of the calendar; no NUL and no lone surrogate; who may void whose facts, a statement is about a bot, "
-            "a bot's own about itself) is checked by the ledger: its receipt names the field."
+            f"One message: a JSON object in UTF-8 of at most {MESSAGE_BYTES} bytes and {VALUES_LIMIT} values in its "
+            "objects and lists, without duplicate keys. What a schema cannot say (a symbol is not its own currency; "
+            "bars rise, no high below a low, 1d bars at 00:00Z; days of the calendar; no NUL and no lone surrogate; "
+            "who may void whose facts, a statement is about a bot, a bot's own about itself) is checked by the "
+            "ledger: its receipt names the field."
         ),
         "oneOf": [{"$ref": reference} for reference in types.values()],
         "discriminator": {"propertyName": "type", "mapping": types},

@@ -28,6 +28,7 @@ from tests.corpus_messages import (
     identity,
     message,
     nested_object,
+    refusal,
     split_fields,
     trade,
     trade_fields,
@@ -35,6 +36,7 @@ from tests.corpus_messages import (
 from tests.corpus_values import malformed_amounts, malformed_names, malformed_times
 
 ODD_SYMBOLS = ("EURUSD=X", "^XAU", "GC=F", "M&M.NS", "BTC/USDT:USDT", "=cmd|x", "--", "%00", "A" * 32)
+HOLDING = {"quantity": "1", "cost": "412.10", "currency": "USD"}
 ODD_TIMES = (
     "2026-01-05t15:30:00z",
     "2026-01-05T15:30:00.123456789012Z",
@@ -52,6 +54,7 @@ def corpus() -> tuple[Case, ...]:
     return (
         *well_formed(),
         *unknown(),
+        *too_many(),
         *malformed_json(),
         *malformed_shapes(),
         *malformed_amounts(),
@@ -77,6 +80,9 @@ def well_formed() -> tuple[Case, ...]:
         trade("the smallest quantity", quantity="0." + "0" * 29 + "1"),
         trade("the longest text", note="x" * 16_384),
         trade("the longest text of astral characters", note="\U0001f680" * 16_384),
+        trade("the longest text of commas", note="," * 16_384),
+        trade("the longest text of quotes and commas", note='",' * 8_192),
+        trade("the longest text of backslashes and brackets", note="\\[" * 8_192),
         trade("the largest ext", ext={"a": "x" * 4_088}),
         trade("ext nested as deep as it may be", ext=nested_object(32)),
         trade("ext with every kind of JSON value", ext={"a": [1, -0.5, 1e300, True, None, "x", {"b": {}}]}),
@@ -89,6 +95,11 @@ def well_formed() -> tuple[Case, ...]:
         _recorded("bars of the longest interval", FEED, **bars_fields([bar(0)], "999999wk")),
         _recorded("bars at a price below zero", FEED, **bars_fields([bar(0, "-37.63")])),
         _recorded("a thousand bars", FEED, **bars_fields([bar(n) for n in range(1_000)])),
+        _raw(
+            "an opening of 1,000 symbols",
+            BOT,
+            encoded(message("a-thousand", type="bot_registered", holdings=dict.fromkeys(_symbols(1_000), HOLDING))),
+        ),
         _recorded(
             "a 1d bar at 00:00Z, told with an offset", FEED, **bars_fields([bar_at("2026-01-05T01:00:00+01:00")], "1d")
         ),
@@ -104,7 +115,41 @@ def unknown() -> tuple[Case, ...]:
         Case("a type not known", BOT, encoded(trade_fields("unknown-type", type="exercised")), "parked"),
         Case("a version not known", BOT, encoded(trade_fields("unknown-version", v=99)), "parked"),
         Case("an operator's unknown type", OPERATOR, encoded(message("unknown-ops", type="audited", x=[{}])), "parked"),
+        Case("8,000 values of an unknown type", BOT, _audited(7_996), "parked"),
     )
+
+
+def too_many() -> tuple[Case, ...]:
+    """Messages that are refused for how much is in them."""
+    return (
+        Case("8,001 values of an unknown type", BOT, _audited(7_997), "rejected", "message"),
+        refusal(
+            "an opening of 1,001 symbols",
+            "holdings",
+            type="bot_registered",
+            holdings=dict.fromkeys(_symbols(1_001), HOLDING),
+        ),
+        refusal(
+            "an opening of 1,000 bad symbols",
+            "holdings.S0.quantity",
+            type="bot_registered",
+            holdings={symbol: {"a": 1, "b": 2, "c": 3} for symbol in _symbols(1_000)},
+        ),
+        refusal(
+            "an opening of 1,001 currencies",
+            "opening",
+            type="bot_registered",
+            opening=dict.fromkeys(_symbols(1_001), "1"),
+        ),
+    )
+
+
+def _audited(values: int) -> bytes:
+    return encoded(message(f"audited-{values}", type="audited", x=[0] * values))
+
+
+def _symbols(count: int) -> list[str]:
+    return [f"S{n}" for n in range(count)]
 
 
 def well_formed_messages() -> list[tuple[str, dict[str, Any]]]:

@@ -117,7 +117,7 @@ def well_formed_corrections() -> tuple[Case, ...]:
         _statement("a statement of one name as both", BOT, cash={"BTC": "1"}, holdings={"BTC": "2"}),
         _statement("a statement of odd symbols", BOT, holdings={"BTC/USDT:USDT": "1", "^XAU": "1", "A" * 32: "1"}),
         _statement("a statement of the longest currency", BOT, cash={"A" * 10: "9" * 20 + "." + "9" * 30}),
-        _statement("a statement of 3,000 symbols", BOT, holdings={f"S{n}": "1" for n in range(3_000)}),
+        _statement("a statement of 1,000 symbols", BOT, holdings={f"S{n}": "1" for n in range(1_000)}),
     )
 
 
@@ -207,6 +207,11 @@ def _malformed_balances() -> tuple[Case, ...]:
         *(
             _statement(f"a statement of the symbol {symbol!r}", BOT, f"holdings.{symbol}", holdings={symbol: "1"})
             for symbol in ("", "A B", "A'", "A" * 33)
+        ),
+        _statement("a statement of 1,001 symbols", BOT, "holdings", holdings={f"S{n}": "1" for n in range(1_001)}),
+        _statement("a statement of 1,001 currencies", BOT, "cash", cash={f"S{n}": "1" for n in range(1_001)}),
+        _statement(
+            "a statement of 1,000 bad balances", BOT, "holdings.S0", holdings={f"S{n}": "x" for n in range(1_000)}
         ),
         _statement("a statement of the symbol of a line break", BOT, '"holdings.A\\n"', holdings={"A\n": "1"}),
         _statement("a statement of the symbol of another alphabet", BOT, '"holdings.\\u00e9"', holdings={"é": "1"}),

@@ -10,6 +10,7 @@ from tests.corpus_messages import (
     bars_fields,
     encoded,
     encoded_with,
+    many,
     many_keys,
     message,
     nested_list,
@@ -19,6 +20,8 @@ from tests.corpus_messages import (
     trade,
     trade_fields,
 )
+
+MANY = ("{}", "[]", "1.5", "1", '""', '{"":0}', "[[[]]]", '"\\n"')
 
 
 def malformed_json() -> tuple[Case, ...]:
@@ -62,7 +65,14 @@ def malformed_json() -> tuple[Case, ...]:
         ("a key that stands twice with one value", encoded_with(trade_fields("same"), '"side":"buy"'), "side"),
         ("a key that stands twice inside", encoded_with(trade_fields("inner"), '"ext":{"a":1,"a":1}'), "a"),
         ("a key that stands twice, escaped", encoded_with(trade_fields("escaped"), '"pr\\u0069ce":"1"'), "price"),
-        ("40,000 keys, the last one twice", many_keys(), "a39999"),
+        ("7,999 keys, one of them once more", many_keys(7_999, "a7998"), "a7998"),
+        ("8,000 keys, one of them once more", many_keys(8_000, "a7999"), "message"),
+        ("20,000 keys, one of them once more", many_keys(20_000, "a39999"), "message"),
+        *((f"as many {value} as there is room for", many(value), "message") for value in MANY),
+        ("commas alone", b"," * 256 * 1024, "message"),
+        ("texts without commas", b"," * 8_001 + b'""' * 120_000, "message"),
+        ("a text without an end, of quotes", b"," * 8_001 + b'"' + b'\\"' * 120_000, "message"),
+        ("a text without an end, of quotes and commas", b'"' + b',\\"' * 80_000, "message"),
         ("NUL in a text", encoded(trade_fields("nul", note="a\0b")), "note"),
         ("NUL in the id", encoded(trade_fields("a\0b")), "id"),
         ("NUL deep in ext", encoded(trade_fields("nul-deep", ext={"a": [{"b": "\0"}]})), "ext.a.0.b"),

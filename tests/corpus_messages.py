@@ -94,9 +94,17 @@ def encoded_with(fields: dict[str, Any], more: str) -> bytes:
     return f"{json.dumps(fields)[:-1]},{more}}}".encode()
 
 
-def many_keys() -> bytes:
-    keys = [f'"a{n}":0' for n in range(20_000)]
-    return ("{" + ",".join(keys) + ',"a39999":0,"a39999":0}').encode()
+def many_keys(count: int, last: str) -> bytes:
+    """So many keys, and one more."""
+    keys = [f'"a{n}":0' for n in range(count)]
+    return ("{" + ",".join([*keys, f'"{last}":0']) + "}").encode()
+
+
+def many(value: str, *, limit: int = 256 * 1024) -> bytes:
+    """A message with as many of this value in a list as there is room for."""
+    begun = b'{"type":"audited","id":"many","at":"2026-01-05T15:30:00Z","x":['
+    room = (limit - len(begun) - 2) // (len(value) + 1)
+    return begun + ",".join([value] * room).encode() + b"]}"
 
 
 def nested(depth: int, wrap: Callable[[object], object]) -> object:

@@ -16,7 +16,8 @@ from ledger.errors import Refused
 from ledger.events import FactVoided, StatementIssued, TradeExecuted
 from ledger.fields import KINDS, interval_length, parse_time
 from ledger.market_events import BarsPublished
-from ledger.messages import MESSAGE_BYTES, Fact, Unknown, check_subject, decode, digest, encode, identity_of
+from ledger.message_size import MESSAGE_BYTES
+from ledger.messages import Fact, Unknown, check_subject, decode, digest, encode, identity_of
 from tests.corpus import corpus, well_formed, well_formed_messages
 from tests.corpus_messages import (
     BOT,

@@ -13,7 +13,8 @@ from ledger.database import get_db_session
 from ledger.errors import Refused
 from ledger.events import EVENT_TYPES
 from ledger.fields import KINDS
-from ledger.messages import MESSAGE_BYTES, SUBJECT_PREFIX, check_subject, decode
+from ledger.message_size import MESSAGE_BYTES
+from ledger.messages import SUBJECT_PREFIX, check_subject, decode
 from ledger.receipts import Receipt, Status, encode_receipts
 from ledger.schemas import ASYNCAPI_FILE, MESSAGES_FILE, WAIT_SECONDS, asyncapi, messages_schema, text_of, write
 from ledger.settings import Database
