@@ -16,6 +16,7 @@ from ledger.broker import CONSUMER, STREAM
 from ledger.bundles import BUNDLE_FACTS, count_lines, is_bundle
 from ledger.connection import Connection
 from ledger.errors import LedgerError, Unreachable
+from ledger.redelivery import is_same_stream
 from ledger.stream_seen import Delivered, Seen
 from ledger.waiting import wait_for
 
@@ -141,6 +142,23 @@ class Inbox:
                 await self._connection.publish(message.reply, _NAK)
         except errors.Error as error:
             _log.debug("messages not given back, the broker's time-out does it", error=str(error))
+
+    def is_of_this_life(self, batch: Batch) -> bool:
+        """Whether the connection has stood since the batch came."""
+        return self._connection.is_connected and self._connection.reconnects == batch.reconnects
+
+    async def is_of_this_stream(self, batch: Batch) -> bool:
+        """Whether the batch is known to be of the stream that is there now; otherwise the stream is looked at anew.
+
+        Raises: errors.Error of nats-py where the broker does not answer.
+        """
+        if not self.is_of_this_life(batch):
+            return False
+        if batch.stream is not None and await is_same_stream(self._connection, batch.stream):
+            return True
+        _log.warning("messages not acknowledged: their stream may have been made anew", messages=len(batch.messages))
+        self._looked_at = -1
+        return False
 
     def _next_batch(self) -> Batch:
         messages: list[Msg] = []

@@ -68,7 +68,7 @@ async def run_intake(
                 return
             if any(receipt.status == "recorded" for receipt in receipts):
                 on_recorded()
-            await _answer(connection, batch, receipts)
+            await _answer(connection, inbox, batch, receipts)
     finally:
         await inbox.close()
 
@@ -161,7 +161,7 @@ async def _record_until_done(
     return None
 
 
-async def _answer(connection: Connection, batch: Batch, receipts: Sequence[Receipt]) -> None:
+async def _answer(connection: Connection, inbox: Inbox, batch: Batch, receipts: Sequence[Receipt]) -> None:
     """Publish the receipts, then acknowledge; what fails is answered again, for the message comes again."""
     counts = Counter[str](receipt.status for receipt in receipts)
     last = max((receipt.position or 0 for receipt in receipts if receipt.status == "recorded"), default=None)
@@ -170,8 +170,10 @@ async def _answer(connection: Connection, batch: Batch, receipts: Sequence[Recei
         reach("receipts.begun")
         await _publish_receipts(connection, receipts)
         reach("receipts.sent")
+        if not await inbox.is_of_this_stream(batch):
+            return  # In a stream made anew since, the same sequence names another message.
         for message in batch.messages:
-            if not connection.is_connected or connection.reconnects != batch.reconnects:
+            if not inbox.is_of_this_life(batch):
                 # After a power cut of the broker the same sequence may name another message by now, and what is
                 # published while the connection is away is sent once it is back.
                 return

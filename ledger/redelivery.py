@@ -69,6 +69,17 @@ async def compare_delivery(connection: Connection, database: Database) -> Seen:
     raise Unreachable("other services keep changing what the log has of the stream: trying again")
 
 
+async def is_same_stream(connection: Connection, made: str) -> bool:
+    """Whether the stream that is there now is the one that was made then.
+
+    Raises: errors.Error of nats-py where the broker does not answer.
+    """
+    try:
+        return (await _stream(connection.jetstream())).made == made
+    except NotFoundError:
+        return False
+
+
 async def _compared(context: JetStreamContext, database: Database) -> Seen | None:
     """What the log has of the stream, rewound where that is less than was acknowledged; None to look once more."""
     # In this order: what is acknowledged before we look into the log is in it; what is recorded meanwhile is no loss.

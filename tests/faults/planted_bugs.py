@@ -61,8 +61,8 @@ def receipt_before_commit(patch: Patch) -> None:
         databases.append(database)
         return found
 
-    async def answer_first(connection: Connection, batch: Batch, receipts: Sequence[Receipt]) -> None:
-        await answer(connection, batch, receipts)
+    async def answer_first(connection: Connection, inbox: Inbox, batch: Batch, receipts: Sequence[Receipt]) -> None:
+        await answer(connection, inbox, batch, receipts)
         record(databases[-1], batch)
 
     patch.setattr(intake, "_record_batch", only_try)
@@ -71,12 +71,16 @@ def receipt_before_commit(patch: Patch) -> None:
 
 def acknowledged_in_a_later_life(patch: Patch) -> None:
     """The door acknowledges sequences of before a broken connection, which may name other messages by now."""
-    answer = intake._answer
+    patch.setattr(Inbox, "is_of_this_life", lambda inbox, batch: True)
 
-    async def answer_anyway(connection: Connection, batch: Batch, receipts: Sequence[Receipt]) -> None:
-        await answer(connection, Batch(batch.messages, connection.reconnects), receipts)
 
-    patch.setattr(intake, "_answer", answer_anyway)
+def acknowledged_in_a_later_stream(patch: Patch) -> None:
+    """The door acknowledges sequences of a stream that was deleted, which may name other messages by now."""
+
+    async def of_any(inbox: Inbox, batch: Batch) -> bool:
+        return True
+
+    patch.setattr(Inbox, "is_of_this_stream", of_any)
 
 
 def no_identity_check(patch: Patch) -> None:

@@ -134,6 +134,15 @@ class Simulation(RuleBasedStateMachine):
         if self.there.broker.stream is not None:
             self.there.broker.delete_stream()
 
+    @rule(before=all_sayings(), after=all_sayings(), errors=st.integers(4, 8))
+    def delete_stream_in_a_batch(self, before: Saying, after: Saying, errors: int) -> None:
+        """The stream goes while the door has messages of it in hand; in a new one others take the sequences."""
+        self.there.door_faults.extend([("before", "error")] * errors)
+        self.publish(before, 0, _PAUSES[2])
+        self.delete_stream()
+        self.there.run(_PAUSES[3])
+        self.publish(after, 1, _PAUSES[-2])
+
     @rule(saying=all_sayings(), seconds=st.sampled_from(_PAUSES[:3]))
     def redeliver(self, saying: Saying, seconds: float) -> None:
         """What is on its way is delivered again; what waits comes in another order from now on, or not any more."""

@@ -1,6 +1,7 @@
 """The door when broker, database or process go away under it: nothing is lost, nothing is doubled."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,16 +10,18 @@ import psycopg
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from ledger import intake
-from ledger.broker import CONSUMER, STREAM
-from ledger.connection import close
+from ledger.broker import CONSUMER, STREAM, ensure_stream
+from ledger.connection import Connection, close
 from ledger.connection import connect as open_connection
 from ledger.database import connect, get_log_session
-from ledger.inbox import Batch
+from ledger.inbox import Batch, Inbox
 from ledger.settings import Database
+from ledger.stream_seen import Seen
 from ledger.verify import verify
-from tests.servers import NatsServer
+from tests.servers import DEADLINE_SECONDS, NatsServer
 from tests.services.desk import BOT, Desk, desk, door, eventually, recorded, trade
 
 
@@ -96,8 +99,9 @@ def test_nothing_is_acknowledged_in_a_later_life_of_the_connection(broker: NatsS
             await connection.flush()
             broker.kill()
             await eventually(lambda: not connection.is_connected, what="away")
-            batch = Batch((Msg(connection, f"ledger.{BOT}", "$JS.ACK.LEDGER.intake.1.5.5.0.0"),), connection.reconnects)
-            await intake._answer(connection, batch, [])
+            message = Msg(connection, f"ledger.{BOT}", "$JS.ACK.LEDGER.intake.1.5.5.0.0")
+            batch = Batch((message,), connection.reconnects, "2026-01-05T15:30:00+00:00")
+            await intake._answer(connection, _inbox(connection), batch, [])
             broker.start()
             await eventually(lambda: connection.reconnects == 1 and connection.is_connected, what="reconnected")
             await connection.flush()
@@ -169,6 +173,41 @@ def test_a_stream_that_is_deleted_is_made_again_and_its_numbers_mean_nothing(
     asyncio.run(scenario())
 
 
+def test_what_was_taken_from_a_deleted_stream_is_not_acknowledged_in_the_next_one(
+    broker: NatsServer, database: Database
+) -> None:
+    """There the same sequence names a message that another service has in hand, and may lose with its process."""
+
+    async def scenario() -> None:
+        async with desk(broker.url) as bot, door(broker.url, database):
+            context = bot.connection.jetstream()
+            await bot.ask(trade("before"))
+            with _unusable(database):
+                await bot.publish(trade("old"))
+                await asyncio.wait_for(_is_delivered(bot, 2), DEADLINE_SECONDS)
+                await context.delete_stream(STREAM)
+                await ensure_stream(bot.connection)
+                for name in ("new", "newer"):
+                    await bot.publish(trade(name))
+                other = await context.pull_subscribe_bind(CONSUMER, STREAM)
+                taken = await other.fetch(2)
+                assert [message.metadata.sequence.stream for message in taken] == [1, 2]
+                assert [json.loads(message.data)["id"] for message in taken] == ["new", "newer"]
+            await eventually(
+                lambda: [log for log in logs if "not acknowledged" in log["event"]], what="told why not acknowledged"
+            )
+            assert [receipt.id for receipt in bot.receipts] == ["before", "old"]
+            assert (await context.consumer_info(STREAM, CONSUMER)).num_ack_pending == 2
+            for message in taken:  # The other one leaves; the door, which has looked at the stream anew, goes on in it.
+                await message.nak()
+            assert {receipt.id for receipt in (await bot.answers(4))[2:]} == {"new", "newer"}
+            await asyncio.wait_for(_is_acknowledged(bot, 2), DEADLINE_SECONDS)
+
+    with capture_logs() as logs:
+        asyncio.run(scenario())
+    assert {id_ for _, _, id_ in recorded(database)} == {"before", "old", "new", "newer"}
+
+
 def test_an_intake_that_is_stopped_gives_back_what_it_has_not_recorded(
     broker: NatsServer, sqlite_database: Database
 ) -> None:
@@ -207,6 +246,21 @@ async def _is_delivered(bot: Desk, count: int) -> None:
         consumer = await asyncio.wait_for(context.consumer_info(STREAM, CONSUMER), 10)
         assert consumer.delivered is not None
         delivered = consumer.delivered.stream_seq
+
+
+async def _is_acknowledged(bot: Desk, through: int) -> None:
+    context = bot.connection.jetstream()
+    while True:
+        floor = (await context.consumer_info(STREAM, CONSUMER)).ack_floor
+        if floor is not None and floor.stream_seq >= through:
+            return
+
+
+def _inbox(connection: Connection) -> Inbox:
+    async def never() -> Seen:
+        raise AssertionError("nobody looks at the stream")
+
+    return Inbox(connection, asyncio.Event(), never)
 
 
 @contextmanager
