@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from ledger.errors import Refused
 from ledger.events import EVENT_TYPES, Event, FactVoided, StatementIssued
 from ledger.fields import EXPECTED, EXT_BYTES, ID_PATTERN, NESTING, SUBJECT_PATTERN, TYPE_PATTERN, Id, Time
-from ledger.message_size import ENTRIES_LIMIT, MESSAGE_BYTES, check_size
+from ledger.message_size import ENTRIES_LIMIT, check_size
 from ledger.refusals import place, refused, shown, unknown_field
 
 SUBJECT_PREFIX = "ledger."
@@ -135,10 +135,14 @@ def check_subject(subject: str) -> str:
 
 
 def identity_of(data: bytes) -> str:
-    """The id that a refused message seems to carry, for the answer to its publisher; empty where none can be read."""
+    """The id that a refused message seems to carry, for the answer to its publisher.
+
+    Empty where none can be read, and where the message is too large to be read at all.
+    """
     try:
-        message = json.loads(data[:MESSAGE_BYTES])
-    except (ValueError, RecursionError):
+        check_size(data)
+        message = json.loads(data)
+    except (Refused, ValueError, RecursionError):
         return ""
     found = message.get("id") if isinstance(message, dict) else None
     return found if isinstance(found, str) and _IDENTITY.match(found) else ""

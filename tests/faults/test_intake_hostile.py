@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import time
+from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +17,7 @@ from ledger.schema import parked
 from ledger.settings import Database
 from tests.corpus import corpus
 from tests.corpus_messages import Case
+from tests.faults.conftest import Report
 from tests.servers import NatsServer
 from tests.services.desk import BOT, desk, door, kept, recorded, trade
 
@@ -48,6 +51,31 @@ def test_every_message_of_the_corpus_ends_as_it_has_to_and_no_neighbour_is_lost(
     assert all(reason == "malformed" for _, _, reason, _ in found)
     with get_log_session(database) as session:
         assert len(session.scalars(select(parked.c.digest)).all()) == sum(c.outcome == "parked" for c in cases)
+
+
+def test_every_message_of_the_corpus_alone_has_its_receipt(
+    broker: NatsServer, sqlite_database: Database, report: Report
+) -> None:
+    """One by one, from the publication to the receipt: its outcome, and the time that it took."""
+    cases = [case for case in corpus() if _reaches_the_door(case) and _can_be_told(case)]
+    took: dict[Case, float] = {}
+
+    async def scenario() -> None:
+        async with desk(broker.url) as bot, door(broker.url, sqlite_database):
+            for case in cases:
+                begun = time.monotonic()
+                receipt = await bot.ask(case.data, subject=case.subject)
+                took[case] = time.monotonic() - begun
+                assert (receipt.subject, receipt.status) == (case.subject, case.outcome), case.name
+
+    asyncio.run(scenario())
+    ordered = sorted(took, key=took.__getitem__, reverse=True)
+    report(
+        f"corpus through the door, one by one: {dict(Counter(case.outcome for case in cases))}, "
+        f"half of them within {took[ordered[len(ordered) // 2]] * 1000:.1f} ms; the slowest:"
+    )
+    for case in ordered[:5]:
+        report(f"  {took[case] * 1000:7.1f} ms  {case.outcome:9} {len(case.data):>9,} bytes  {case.name}")
 
 
 @pytest.mark.parametrize(
