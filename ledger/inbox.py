@@ -148,7 +148,7 @@ class Inbox:
         return self._connection.is_connected and self._connection.reconnects == batch.reconnects
 
     async def is_of_this_stream(self, batch: Batch) -> bool:
-        """Whether the batch is known to be of the stream that is there now; otherwise the stream is looked at anew.
+        """Whether the batch is known to be of the stream that is there now; what is not comes again at once.
 
         Raises: errors.Error of nats-py where the broker does not answer.
         """
@@ -157,7 +157,9 @@ class Inbox:
         if batch.stream is not None and await is_same_stream(self._connection, batch.stream):
             return True
         _log.warning("messages not acknowledged: their stream may have been made anew", messages=len(batch.messages))
-        self._looked_at = -1
+        if batch.stream in (None, self._stream):
+            self._looked_at = -1
+        await self.give_back(batch.messages)
         return False
 
     def _next_batch(self) -> Batch:

@@ -7,15 +7,19 @@ before anything is read, and once they are known to be too many nothing is.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import islice
 
 from ledger.errors import Refused
+from ledger.refusals import place
 
 MESSAGE_BYTES = 256 * 1024
-VALUES_LIMIT = 8_000
-"""How many values the objects and lists of a message may hold together: a thousand bars are 7,000."""
+VALUES_LIMIT = 10_000
+"""How many values a message's objects and lists may hold together: a thousand bars are 7,000, `ext` up to 2,000."""
 ENTRIES_LIMIT = 1_000
 """How many symbols or currencies one field may name, or bars it may have."""
+DIGITS_LIMIT = 308
+"""How many digits a whole number may have: as many as the largest of the other numbers."""
 _BEGINS_A_VALUE = (b",", b"[", b"{")
 # Up to what begins a value, or to the end; a text is passed over whole. Possessive, so that nothing is read twice.
 _NEXT_VALUE = re.compile(rb'(?:[^",\[{]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)*+(?:[,\[{]|\Z)', re.DOTALL)
@@ -29,6 +33,13 @@ def check_size(data: bytes) -> None:
         raise Refused(
             "message", f"has more than {VALUES_LIMIT} values in its objects and lists: split it, or send less in it"
         )
+
+
+def check_entries(message: Mapping[str, object]) -> None:
+    """Raises: Refused where a field has too many entries."""
+    for name, value in message.items():
+        if isinstance(value, dict | list) and len(value) > ENTRIES_LIMIT and name != "ext":
+            raise Refused(place(name), f"has {len(value)} entries; it must have at most {ENTRIES_LIMIT}")
 
 
 def _has_too_many_values(data: bytes) -> bool:

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from ledger.errors import Refused
 from ledger.events import EVENT_TYPES, Event, FactVoided, StatementIssued
 from ledger.fields import EXPECTED, EXT_BYTES, ID_PATTERN, NESTING, SUBJECT_PATTERN, TYPE_PATTERN, Id, Time
-from ledger.message_size import ENTRIES_LIMIT, check_size
+from ledger.message_size import DIGITS_LIMIT, check_entries, check_size
 from ledger.refusals import place, refused, shown, unknown_field
 
 SUBJECT_PREFIX = "ledger."
@@ -29,6 +29,7 @@ VERSIONS = dict.fromkeys(EVENT_TYPES, 1)
 _SUBJECT = re.compile(SUBJECT_PATTERN[:-1] + r"\Z")
 _IDENTITY = re.compile(ID_PATTERN[:-1] + r"\Z")
 _TYPE = re.compile(TYPE_PATTERN[:-1] + r"\Z")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FIELDS = {name: model.model_fields.keys() for name, model in EVENT_TYPES.items()}
 _id_adapter: TypeAdapter[str] = TypeAdapter(Id)
 _time_adapter: TypeAdapter[Any] = TypeAdapter(Time)
@@ -81,16 +82,25 @@ def decode(subject: str, data: bytes) -> Fact | Unknown:
     Raises: Refused, naming the field, what it was and what it should be.
     """
     kind = check_subject(subject)
+    check_size(data)
+    return _decode(subject, kind, data, _DECODER)
+
+
+def decode_recorded(subject: str, payload: bytes) -> Fact | Unknown:
+    """The fact that a payload of the log is, however much in it an earlier build has taken.
+
+    Raises: Refused where it is none.
+    """
+    return _decode(subject, check_subject(subject), payload, _RECORDED)
+
+
+def _decode(subject: str, kind: str, data: bytes, decoder: json.JSONDecoder) -> Fact | Unknown:
     try:
-        return _decode(subject, kind, data)
+        message = _parse(data, decoder)
+        payload = _canonical(message)
+        type_, version = _envelope(message)
     except RecursionError as error:
         raise Refused("message", "is nested too deeply") from error
-
-
-def _decode(subject: str, kind: str, data: bytes) -> Fact | Unknown:
-    message = _parse(data)
-    payload = _canonical(message)
-    type_, version = _envelope(message)
     if VERSIONS.get(type_) != version:
         return _unknown(subject, message, payload, type_=type_, version=version)
     model = EVENT_TYPES[type_]
@@ -99,7 +109,8 @@ def _decode(subject: str, kind: str, data: bytes) -> Fact | Unknown:
         raise Refused("type", f"{type_} is published on {places}, not on {subject}")
     if not message.keys() <= _FIELDS[type_]:
         raise unknown_field(message, _FIELDS[type_])
-    _check_entries(message)
+    if decoder is _DECODER:
+        check_entries(message)
     try:
         event = model.model_validate_json(payload)
     except ValidationError as error:
@@ -141,15 +152,14 @@ def identity_of(data: bytes) -> str:
     """
     try:
         check_size(data)
-        message = json.loads(data)
+        message = _ID_DECODER.decode(data.decode())
     except (Refused, ValueError, RecursionError):
         return ""
     found = message.get("id") if isinstance(message, dict) else None
     return found if isinstance(found, str) and _IDENTITY.match(found) else ""
 
 
-def _parse(data: bytes) -> dict[str, Any]:
-    check_size(data)
+def _parse(data: bytes, decoder: json.JSONDecoder) -> dict[str, Any]:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -157,13 +167,11 @@ def _parse(data: bytes) -> dict[str, Any]:
     if text.startswith("\ufeff"):
         raise Refused("message", "begins with a byte order mark: send UTF-8 without one")
     try:
-        message = _DECODER.decode(text)
+        message = decoder.decode(text)
     except json.JSONDecodeError as error:
         raise Refused("message", f"is not JSON: {error.msg} at character {error.pos}") from error
     except RecursionError as error:
         raise Refused("message", "is nested too deeply") from error
-    except ValueError as error:  # int() refuses more than 4,300 digits
-        raise Refused("message", f"has a number that is too long: {error}") from error
     if not isinstance(message, dict):
         raise Refused("message", f"must be a JSON object, not {shown(message)}")
     return message
@@ -197,7 +205,20 @@ def _finite(text: str) -> float | int:
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+def _whole(text: str) -> int:
+    if len(text) > DIGITS_LIMIT:
+        raise Refused("message", f"the number {text[:40]}… has {len(text)} digits; at most {DIGITS_LIMIT} are taken")
+    return int(text)
+
+
+def _nothing(text: str) -> None:
+    """No number is an id, and a long one takes long to read."""
+
+
+_FORM: dict[str, Any] = {"object_pairs_hook": _unique, "parse_constant": _no_constant, "parse_float": _finite}
+_DECODER = json.JSONDecoder(parse_int=_whole, **_FORM)
+_RECORDED = json.JSONDecoder(**_FORM)
+_ID_DECODER = json.JSONDecoder(parse_int=_nothing, parse_float=_nothing)
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -217,7 +238,7 @@ def _refuse_text(value: object, *path: str) -> None:
     match value:
         case str() if "\0" in value:
             raise Refused(place(*path), "has a NUL character, which no text may have")
-        case str() if any("\ud800" <= character <= "\udfff" for character in value):
+        case str() if _SURROGATE.search(value):
             raise Refused(place(*path), "has a lone surrogate (\\ud800 to \\udfff), which is no character")
         case dict():
             for name, inner in value.items():
@@ -259,12 +280,6 @@ def _envelope(message: Mapping[str, Any]) -> tuple[str, int]:
         if size > EXT_BYTES:
             raise Refused("ext", f"has {size} bytes; it must have at most {EXT_BYTES}")
     return type_, version
-
-
-def _check_entries(message: Mapping[str, Any]) -> None:
-    for name, value in message.items():
-        if isinstance(value, dict | list) and len(value) > ENTRIES_LIMIT:
-            raise Refused(name, f"has {len(value)} entries; it must have at most {ENTRIES_LIMIT}")
 
 
 def _unknown(subject: str, message: Mapping[str, Any], payload: bytes, *, type_: str, version: int) -> Unknown:

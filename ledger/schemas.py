@@ -43,9 +43,9 @@ def messages_schema() -> Document:
         "description": (
             f"One message: a JSON object in UTF-8 of at most {MESSAGE_BYTES} bytes and {VALUES_LIMIT} values in its "
             "objects and lists, without duplicate keys. What a schema cannot say (a symbol is not its own currency; "
-            "bars rise, no high below a low, 1d bars at 00:00Z; days of the calendar; no NUL and no lone surrogate; "
-            "who may void whose facts, a statement is about a bot, a bot's own about itself) is checked by the "
-            "ledger: its receipt names the field."
+            "bars rise, no high below a low, 1d bars at 00:00Z; days of the calendar; no NUL, no lone surrogate, no "
+            "number of over 308 digits; who may void whose facts, a statement is about a bot, a bot's own about "
+            "itself) is checked by the ledger: its receipt names the field."
         ),
         "oneOf": [{"$ref": reference} for reference in types.values()],
         "discriminator": {"propertyName": "type", "mapping": types},

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from ledger import chain
 from ledger.errors import Corrupt, Refused
 from ledger.log import Head, read_head
-from ledger.messages import Fact, decode, digest
+from ledger.messages import Fact, decode_recorded, digest
 from ledger.schema import events
 
 _BATCH = 5_000
@@ -101,7 +101,7 @@ def _check(row: Row[Any], previous: bytes) -> bytes:
     if link != row.hash:
         raise Corrupt(row.position, "the hash does not follow from the one before it")
     try:
-        fact = decode(row.subject, payload)
+        fact = decode_recorded(row.subject, payload)
     except (Refused, ValidationError) as error:
         raise Corrupt(row.position, f"the payload is no well-formed fact: {error}") from error
     if not isinstance(fact, Fact):

@@ -26,6 +26,7 @@ from tests.corpus_messages import (
     encoded,
     encoded_with,
     identity,
+    many,
     message,
     nested_object,
     refusal,
@@ -87,7 +88,7 @@ def well_formed() -> tuple[Case, ...]:
         trade("ext nested as deep as it may be", ext=nested_object(32)),
         trade("ext with every kind of JSON value", ext={"a": [1, -0.5, 1e300, True, None, "x", {"b": {}}]}),
         trade("null for an optional field", run=None, ext=None),
-        _raw("ext with a long whole number", BOT, encoded_with(trade_fields("long"), '"ext":{"n":%s}' % ("9" * 4_000))),
+        _raw("ext with a long whole number", BOT, encoded_with(trade_fields("long"), '"ext":{"n":%s}' % ("9" * 308))),
         _raw("white space around everything", BOT, b"\r\n\t " + encoded(trade_fields("white-space")) + b"\n"),
         _raw("a whole number as 2.0", SOURCE, encoded(split_fields("two-point-zero", new=2.0))),
         Case("the longest name", "bots." + "a" * 63, encoded(trade_fields("longest-name")), "recorded"),
@@ -99,6 +100,12 @@ def well_formed() -> tuple[Case, ...]:
             "an opening of 1,000 symbols",
             BOT,
             encoded(message("a-thousand", type="bot_registered", holdings=dict.fromkeys(_symbols(1_000), HOLDING))),
+        ),
+        _recorded(
+            "a thousand bars and the largest ext",
+            FEED,
+            **bars_fields([bar(n) for n in range(1_000)]),
+            ext={"a": [0] * 2_040},
         ),
         _recorded(
             "a 1d bar at 00:00Z, told with an offset", FEED, **bars_fields([bar_at("2026-01-05T01:00:00+01:00")], "1d")
@@ -115,14 +122,15 @@ def unknown() -> tuple[Case, ...]:
         Case("a type not known", BOT, encoded(trade_fields("unknown-type", type="exercised")), "parked"),
         Case("a version not known", BOT, encoded(trade_fields("unknown-version", v=99)), "parked"),
         Case("an operator's unknown type", OPERATOR, encoded(message("unknown-ops", type="audited", x=[{}])), "parked"),
-        Case("8,000 values of an unknown type", BOT, _audited(7_996), "parked"),
+        Case("as many numbers of 308 digits as there is room for", BOT, many("9" * 308), "parked"),
+        Case("10,000 values of an unknown type", BOT, _audited(9_996), "parked"),
     )
 
 
 def too_many() -> tuple[Case, ...]:
     """Messages that are refused for how much is in them."""
     return (
-        Case("8,001 values of an unknown type", BOT, _audited(7_997), "rejected", "message"),
+        Case("10,001 values of an unknown type", BOT, _audited(9_997), "rejected", "message"),
         refusal(
             "an opening of 1,001 symbols",
             "holdings",

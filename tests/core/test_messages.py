@@ -234,9 +234,9 @@ def test_an_interval_has_the_length_that_it_names(interval: str, seconds: int) -
         (b"{", ""),
         (b"\xff", ""),
         (b"[" * 100_000, ""),
-        (b'{"id":"a","n":' + b"9" * 10_000 + b"}", ""),
+        (b'{"id":"a","n":' + b"9" * 10_000 + b"}", "a"),
         (b'{"id":"a","x":"' + b"x" * MESSAGE_BYTES + b'"}', ""),
-        (b'{"id":"a","x":[' + b"1," * 8_000 + b"1]}", ""),
+        (b'{"id":"a","x":[' + b"1," * 10_000 + b"1]}", ""),
         (b'{"id":"\\ud800"}', ""),
     ],
 )

@@ -1,19 +1,12 @@
 """The door when broker, database or process go away under it: nothing is lost, nothing is doubled."""
 
 import asyncio
-import json
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import psycopg
 from nats.aio.msg import Msg
-from nats.js.errors import NotFoundError
 from sqlalchemy import text
-from structlog.testing import capture_logs
 
 from ledger import intake
-from ledger.broker import CONSUMER, STREAM, ensure_stream
+from ledger.broker import CONSUMER, STREAM
 from ledger.connection import Connection, close
 from ledger.connection import connect as open_connection
 from ledger.database import connect, get_log_session
@@ -21,8 +14,9 @@ from ledger.inbox import Batch, Inbox
 from ledger.settings import Database
 from ledger.stream_seen import Seen
 from ledger.verify import verify
-from tests.servers import DEADLINE_SECONDS, NatsServer
-from tests.services.desk import BOT, Desk, desk, door, eventually, recorded, trade
+from tests.faults.hindrances import is_delivered, unusable
+from tests.servers import NatsServer
+from tests.services.desk import BOT, desk, door, eventually, recorded, trade
 
 
 def test_nothing_is_lost_when_the_broker_is_killed_and_comes_back(broker: NatsServer, database: Database) -> None:
@@ -139,9 +133,9 @@ def test_a_door_waits_for_its_database_and_then_goes_on(broker: NatsServer, data
     async def scenario() -> None:
         async with desk(broker.url) as bot, door(broker.url, database):
             await bot.ask(trade("t1"))
-            with _unusable(database):
+            with unusable(database):
                 await bot.publish(trade("t2"))
-                await _is_delivered(bot, 2)
+                await is_delivered(bot, 2)
                 assert len(bot.receipts) == 1
             receipts = await bot.answers(2)
             assert (receipts[1].id, receipts[1].status, receipts[1].position) == ("t2", "recorded", 2)
@@ -160,54 +154,6 @@ def test_a_door_whose_database_sessions_are_killed_goes_on(broker: NatsServer, p
     assert [id_ for _, _, id_ in recorded(postgres_database)] == [f"t{number}" for number in range(20)]
 
 
-def test_a_stream_that_is_deleted_is_made_again_and_its_numbers_mean_nothing(
-    broker: NatsServer, database: Database
-) -> None:
-    async def scenario() -> None:
-        async with desk(broker.url) as bot, door(broker.url, database):
-            assert (await bot.ask(trade("t1"))).position == 1
-            await bot.connection.jetstream().delete_stream(STREAM)
-            await asyncio.wait_for(_stream_is_back(bot), 10)
-            assert (await bot.ask(trade("t2"))).position == 2
-
-    asyncio.run(scenario())
-
-
-def test_what_was_taken_from_a_deleted_stream_is_not_acknowledged_in_the_next_one(
-    broker: NatsServer, database: Database
-) -> None:
-    """There the same sequence names a message that another service has in hand, and may lose with its process."""
-
-    async def scenario() -> None:
-        async with desk(broker.url) as bot, door(broker.url, database):
-            context = bot.connection.jetstream()
-            await bot.ask(trade("before"))
-            with _unusable(database):
-                await bot.publish(trade("old"))
-                await asyncio.wait_for(_is_delivered(bot, 2), DEADLINE_SECONDS)
-                await context.delete_stream(STREAM)
-                await ensure_stream(bot.connection)
-                for name in ("new", "newer"):
-                    await bot.publish(trade(name))
-                other = await context.pull_subscribe_bind(CONSUMER, STREAM)
-                taken = await other.fetch(2)
-                assert [message.metadata.sequence.stream for message in taken] == [1, 2]
-                assert [json.loads(message.data)["id"] for message in taken] == ["new", "newer"]
-            await eventually(
-                lambda: [log for log in logs if "not acknowledged" in log["event"]], what="told why not acknowledged"
-            )
-            assert [receipt.id for receipt in bot.receipts] == ["before", "old"]
-            assert (await context.consumer_info(STREAM, CONSUMER)).num_ack_pending == 2
-            for message in taken:  # The other one leaves; the door, which has looked at the stream anew, goes on in it.
-                await message.nak()
-            assert {receipt.id for receipt in (await bot.answers(4))[2:]} == {"new", "newer"}
-            await asyncio.wait_for(_is_acknowledged(bot, 2), DEADLINE_SECONDS)
-
-    with capture_logs() as logs:
-        asyncio.run(scenario())
-    assert {id_ for _, _, id_ in recorded(database)} == {"before", "old", "new", "newer"}
-
-
 def test_an_intake_that_is_stopped_gives_back_what_it_has_not_recorded(
     broker: NatsServer, sqlite_database: Database
 ) -> None:
@@ -220,7 +166,7 @@ def test_an_intake_that_is_stopped_gives_back_what_it_has_not_recorded(
                 sqlite_database.log_file.rename(away)
                 for number in range(5):
                     await bot.publish(trade(f"t{number}"))
-                await _is_delivered(bot, 6)
+                await is_delivered(bot, 6)
             away.rename(sqlite_database.log_file)
             async with door(broker.url, sqlite_database):
                 answers = await bot.answers(6)  # At once, not after the broker's thirty seconds.
@@ -229,55 +175,11 @@ def test_an_intake_that_is_stopped_gives_back_what_it_has_not_recorded(
     asyncio.run(scenario())
 
 
-async def _stream_is_back(bot: Desk) -> None:
-    """The door makes it, consumer and all."""
-    while True:
-        try:
-            await bot.connection.jetstream().consumer_info(STREAM, CONSUMER)
-            return
-        except NotFoundError:
-            continue
-
-
-async def _is_delivered(bot: Desk, count: int) -> None:
-    context = bot.connection.jetstream()
-    delivered = 0
-    while delivered < count:
-        consumer = await asyncio.wait_for(context.consumer_info(STREAM, CONSUMER), 10)
-        assert consumer.delivered is not None
-        delivered = consumer.delivered.stream_seq
-
-
-async def _is_acknowledged(bot: Desk, through: int) -> None:
-    context = bot.connection.jetstream()
-    while True:
-        floor = (await context.consumer_info(STREAM, CONSUMER)).ack_floor
-        if floor is not None and floor.stream_seq >= through:
-            return
-
-
 def _inbox(connection: Connection) -> Inbox:
     async def never() -> Seen:
         raise AssertionError("nobody looks at the stream")
 
     return Inbox(connection, asyncio.Event(), never)
-
-
-@contextmanager
-def _unusable(database: Database) -> Iterator[None]:
-    """A log that cannot be written to for a while: the file's lock, or the head's row, is held by somebody."""
-    if database.is_sqlite:
-        other = sqlite3.connect(database.log_file, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
-        other.close()
-        return
-    assert database.url is not None
-    with psycopg.connect(database.url.replace("+psycopg", "")) as held:
-        held.execute("SELECT * FROM ledger.log_head FOR UPDATE")
-        yield
-        held.rollback()
 
 
 def _terminate_backends(database: Database) -> None:

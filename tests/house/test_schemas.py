@@ -35,6 +35,7 @@ BEYOND_A_SCHEMA = (
     "a dividend not at 00:00Z",
     "a holding of its own currency",
     "a key that stands twice",
+    "a number of 309 digits",
     "a lone",
     "a price of a line break",
     "a second 1d bar",
