@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from ledger import message_size
 from ledger.errors import Refused
 from ledger.message_size import MESSAGE_BYTES, check_size
+from ledger.messages import Fact, decode, decode_recorded
+from tests.corpus_messages import BOT, encoded, message, trade_fields
 
 LIMIT = 6
 _TEXTS = st.text(st.sampled_from(',[{"\\}]:\n é'), max_size=8)
@@ -59,3 +61,23 @@ def begun(value: object) -> int:
             return max(1, len(value)) + sum(begun(inner) for inner in value)
         case _:
             return 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        trade_fields("digits", ext={"a": 10**400}),
+        message("thousands", type="bot_registered", opening={f"C{n:04}": "1" for n in range(1_001)}),
+        {
+            **message("all", type="bot_registered"),
+            "holdings": {f"S{n}": {"quantity": "1", "cost": "1"} for n in range(4_000)},
+        },
+    ],
+    ids=("digits", "entries", "values"),
+)
+def test_what_an_earlier_build_has_taken_is_read_back_though_it_is_refused_now(fields: dict[str, Any]) -> None:
+    with pytest.raises(Refused):
+        decode(BOT, encoded(fields))
+    fact = decode_recorded(BOT, encoded(fields))
+    assert isinstance(fact, Fact)
+    assert json.loads(fact.payload) == fields
