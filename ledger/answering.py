@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from ledger.database import get_db_session, get_log_session
 from ledger.errors import SetupError
+from ledger.progress import Reached
 from ledger.reading_runs import good_finish, open_starts, read_run
 from ledger.responder import Answer, Question, Reply
 from ledger.settings import Database
@@ -30,6 +31,19 @@ def answerer(database: Database) -> Answer:
             return None  # A ledger that begins has no books for a moment.
 
     return answer
+
+
+def books_reached(database: Database) -> Reached:
+    """Tells how far this ledger's books are, 0 where there are none yet."""
+
+    def reached() -> int:
+        try:
+            with get_db_session(database) as session:
+                return queries.checkpoint(session)
+        except SetupError:
+            return 0
+
+    return reached
 
 
 def _from_books(database: Database, question: Question) -> Reply | None:

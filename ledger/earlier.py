@@ -8,12 +8,13 @@ from typing import Any
 
 import structlog
 
+from ledger.answers import is_late
 from ledger.errors import LedgerError, Unreachable
 from ledger.events import ChargeApplied, Event, TradeExecuted
 from ledger.ids import REGISTERED
 from ledger.messages import encode
 from ledger.outbox import SetAside
-from ledger.speaker import Published, Speaker, earlier_fact
+from ledger.speaker import ASK_AGAIN_SECONDS, Published, Speaker, earlier_fact
 
 RECORDED_SECONDS = 2.0
 REGISTRATIONS = "@registrations"
@@ -115,13 +116,19 @@ def _recorded(speaker: Speaker, head: str, *, timeout_seconds: float) -> dict[st
 
 
 def _read(speaker: Speaker, head: str, *, timeout_seconds: float, patient: bool) -> dict[str, Published]:
-    """The facts in the log that name this run, or whose ids begin with this and a dot; page by page."""
+    """The facts in the log that name this run, or whose ids begin with this and a dot; page by page.
+
+    A ledger that is busy is asked again.
+    """
     deadline = time.monotonic() + timeout_seconds
     found: dict[str, Published] = {}
     after = 0
     while True:
         query = {"query": "recorded", "run": head, "after": after}
         answer = speaker.ask(query, timeout_seconds=deadline - time.monotonic(), patient=patient)
+        if is_late(answer) and deadline - time.monotonic() > ASK_AGAIN_SECONDS:
+            time.sleep(ASK_AGAIN_SECONDS)
+            continue
         if "error" in answer:
             raise Unreachable(str(answer["error"]))
         page = [_booked(speaker.subject, fields) for fields in answer["facts"]]

@@ -5,6 +5,9 @@
 {"query": "recorded", "run": "2026-01-05T15:30", "after": 0}    →  {"facts": [{"id", "position", "payload"}, …], "more"}
 anything else, or no answer in time                             →  {"error": "…", "reason": "unknown"}
 
+Nobody's questions keep another's waiting: of each who asks a few are in hand, and one at a time is looked into; what is
+more is answered at once, "ask again".
+
 With `overlap_seconds` the answer on a run has `open` too: ids of the bot's starts of the last so many seconds that have
 no finish. With `after`, facts come in pages: where `more` is true, ask again with the position of the last one.
 """
@@ -16,8 +19,7 @@ import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
@@ -32,42 +34,22 @@ from ledger.connection import Connection
 from ledger.errors import Refused, UnknownName
 from ledger.fields import EXPECTED, RUN_PATTERN
 from ledger.messages import check_subject
-from ledger.waiting import end, wait_for
+from ledger.progress import Lookout, Progress, Reached
+from ledger.waiting import end
 
 QUEUE = "ledger"
 TIMEOUT_SECONDS = 10.0
 MAX_TIMEOUT_SECONDS = 60.0
 _QUESTION_BYTES = 4096
 _AT_ONCE = 256
+_AT_ONCE_EACH = 8
 _THREADS = 4
-_LOOK_SECONDS = 0.25
 _END_SECONDS = 1.0
+_WARN_SECONDS = 1.0
 _RUN = re.compile(RUN_PATTERN[:-1] + r"\Z")
 _log = structlog.get_logger(__name__)
 
 Reply = dict[str, object]
-
-
-class Progress:
-    """Tells those who wait in the event loop that the projector has moved."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._moved = asyncio.Event()
-
-    @property
-    def next(self) -> asyncio.Event:
-        """The event that will be set when the projector moves; take it before you look."""
-        return self._moved
-
-    def announce(self) -> None:
-        """Called from any thread."""
-        with suppress(RuntimeError):  # The loop may be closed by now.
-            self._loop.call_soon_threadsafe(self._turn)
-
-    def _turn(self) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +68,31 @@ class Question:
 Answer = Callable[[Question], Reply | None]
 
 
+@dataclass(slots=True)
+class _Asker:
+    """One who asks: how many of its questions are in hand, and whose turn it is among them."""
+
+    in_hand: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class Responder:
     """Answers questions; `answer` gives None while the books are behind what is asked for.
 
-    `answer` is called in a thread, and raises UnknownName where there is no such bot.
+    `answer` is called in a thread, and raises UnknownName where there is no such bot; `reached` tells, in a thread as
+    well, how far the books are.
     """
 
-    def __init__(self, connection: Connection, answer: Answer, progress: Progress) -> None:
+    def __init__(self, connection: Connection, answer: Answer, reached: Reached, progress: Progress) -> None:
         self._connection = connection
         self._answer = answer
         self._progress = progress
         self._subscription: Subscription | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._askers: dict[str, _Asker] = {}
+        self._warns_from = 0.0
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="query")  # Its own: the door never waits.
+        self._lookout = Lookout(progress, reached, self._threads)
 
     async def open(self) -> None:
         """Begin to answer; of several services one answers each question."""
@@ -107,6 +101,7 @@ class Responder:
     async def close(self) -> None:
         """Stop; questions in hand go unanswered."""
         await end(*self._running, seconds=_END_SECONDS)
+        await self._lookout.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._subscription is not None and self._connection.is_connected:
             await self._subscription.unsubscribe()
@@ -116,18 +111,34 @@ class Responder:
             return
         # The answer goes out with the service's own rights, so it may go nowhere but to whom it is for.
         if not is_inbox_of(message.subject.removeprefix(QUERIES_PREFIX), message.reply):
-            _log.warning("question not answered, its reply subject is no inbox of the asker", subject=message.subject)
+            self._tell_astray(message.subject)
             return
-        if len(self._running) >= _AT_ONCE:
+        asker = self._askers.get(message.subject) or _Asker()
+        if len(self._running) >= _AT_ONCE or asker.in_hand >= _AT_ONCE_EACH:
             await self._reply(message, _failure("the ledger is busy: ask again", "timeout"))
             return
-        task = asyncio.create_task(self._serve(message))
+        self._askers[message.subject] = asker
+        asker.in_hand += 1
+        task = asyncio.create_task(self._serve(message, asker))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda task: self._forget(task, message.subject))
 
-    async def _serve(self, message: Msg) -> None:
+    def _tell_astray(self, subject: str) -> None:
+        """Warn, but no oftener than once a second: nobody shall fill the service's log with questions."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._warns_from:
+            self._warns_from = now + _WARN_SECONDS
+            _log.warning("question not answered, its reply subject is no inbox of the asker", subject=subject)
+
+    def _forget(self, task: asyncio.Task[None], subject: str) -> None:
+        self._running.discard(task)
+        self._askers[subject].in_hand -= 1
+        if not self._askers[subject].in_hand:
+            del self._askers[subject]
+
+    async def _serve(self, message: Msg, asker: _Asker) -> None:
         try:
-            reply = await self._wait(read_question(message.subject, message.data))
+            reply = await self._wait(read_question(message.subject, message.data), asker)
         except Refused as error:
             reply = _failure(str(error), "malformed")
         except UnknownName as error:
@@ -137,20 +148,22 @@ class Responder:
             reply = _failure("the ledger cannot answer at this moment: ask again", "timeout")
         await self._reply(message, reply)
 
-    async def _wait(self, question: Question) -> dict[str, object]:
+    async def _wait(self, question: Question, asker: _Asker) -> dict[str, object]:
         """The answer, as soon as the books are complete up to the position."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + question.timeout_seconds
         while True:
-            moved = self._progress.next
-            found = await loop.run_in_executor(self._threads, self._answer, question)
+            async with asker.turn:
+                moved = self._progress.next
+                found = await loop.run_in_executor(self._threads, self._answer, question)
             if found is not None:
                 return found
             left = deadline - loop.time()
             if left <= 0:
                 problem = f"the books have not reached position {question.position} of {question.bot} in time"
                 return _failure(problem, "timeout")
-            await wait_for(moved, seconds=min(left, _LOOK_SECONDS))
+            if not moved.is_set():
+                await self._lookout.wait(question.position, seconds=left)
 
     async def _reply(self, message: Msg, reply: dict[str, object]) -> None:
         try:

@@ -23,7 +23,7 @@ import structlog
 from nats import errors
 
 from ledger.access import SERVICE, inbox_prefix
-from ledger.answering import answerer
+from ledger.answering import answerer, books_reached
 from ledger.broker import make_room
 from ledger.connection import Connection, close, connect
 from ledger.errors import LedgerError, Unreachable
@@ -32,8 +32,9 @@ from ledger.intake import run_intake
 from ledger.metrics import Metrics
 from ledger.monitor import Monitor, monitoring
 from ledger.premises import House, prepared
+from ledger.progress import Progress
 from ledger.redelivery import compare_delivery, ensure_delivery
-from ledger.responder import Progress, Responder
+from ledger.responder import Responder
 from ledger.scrubber import Scrubber
 from ledger.settings import Database, Settings
 from ledger.waiting import end, wait_for
@@ -181,7 +182,7 @@ async def _attend(
     stop: asyncio.Event,
 ) -> None:
     """Door and answers on one connection, until `stop` or until the broker has closed it for good."""
-    responder = Responder(connection, answerer(house.database), progress)
+    responder = Responder(connection, answerer(house.database), books_reached(house.database), progress)
     left = asyncio.Event()
     keeper = asyncio.create_task(_keep_house(connection, house, left))
     try:

@@ -49,24 +49,29 @@ class Progress:
         return self.head - self.checkpoint + self.notes
 
 
+def checkpoint(session: Session) -> int:
+    """The last position whose effect is in the books."""
+    return session.scalar(select(Checkpoint.position).where(Checkpoint.name == CHECKPOINT)) or 0
+
+
 def progress(session: Session) -> Progress:
     """How far the books are."""
     notes = session.scalar(select(func.count()).select_from(PendingFold)) or 0
-    return Progress(_checkpoint(session), read_head(session).position, notes)
+    return Progress(checkpoint(session), read_head(session).position, notes)
 
 
 def knows(session: Session, bot: str, position: int) -> bool:
     """Whether everything up to a position, and everything recorded of this bot, is in its rows."""
-    checkpoint = _checkpoint(session)
-    if checkpoint < position or session.get(PendingFold, bot) is not None:
+    reached = checkpoint(session)
+    if reached < position or session.get(PendingFold, bot) is not None:
         return False
-    return not read(session, after=checkpoint, subject=f"bots.{bot}", limit=1)
+    return not read(session, after=reached, subject=f"bots.{bot}", limit=1)
 
 
 def run_state(session: Session, bot: str, run: str) -> Json:
     """How far the books are, and the row of a bot's run, None where it has none."""
     row = session.scalars(select(RunLog).where(RunLog.bot_name == bot, RunLog.run == run)).one_or_none()
-    return {"position": _checkpoint(session), "run": None if row is None else plain_fields(_fields(row))}
+    return {"position": checkpoint(session), "run": None if row is None else plain_fields(_fields(row))}
 
 
 def portfolio(session: Session, name: str) -> Json:
@@ -85,7 +90,7 @@ def portfolio(session: Session, name: str) -> Json:
         [_fields(row) for row in session.scalars(select(Lot).where(Lot.bot_name == name))],
         [_fields(flag) for flag in _newest_flags(session, name)],
         flag_count=session.scalar(select(func.count()).select_from(Flag).where(Flag.bot_name == name)) or 0,
-        position=_checkpoint(session),
+        position=checkpoint(session),
         as_of=None,
     )
 
@@ -156,10 +161,6 @@ def find_bot(session: Session, name: str) -> Bot:
 
 def _fields(row: Base) -> Json:
     return {column.key: getattr(row, column.key) for column in row.__table__.columns}
-
-
-def _checkpoint(session: Session) -> int:
-    return session.scalar(select(Checkpoint.position).where(Checkpoint.name == CHECKPOINT)) or 0
 
 
 def _newest_flags(session: Session, name: str) -> list[Flag]:
