@@ -13,7 +13,7 @@ from ledger.errors import LedgerError, Unreachable
 from ledger.events import ChargeApplied, Event, TradeExecuted
 from ledger.ids import REGISTERED
 from ledger.messages import encode
-from ledger.outbox import SetAside
+from ledger.outbox import Kept, SetAside
 from ledger.speaker import ASK_AGAIN_SECONDS, Published, Speaker, earlier_fact
 
 RECORDED_SECONDS = 2.0
@@ -22,24 +22,48 @@ REGISTRATIONS = "@registrations"
 _log = structlog.get_logger(__name__)
 
 
-def recorded_by_earlier_attempts(speaker: Speaker, run: str, *, surely: bool) -> tuple[Published, ...]:
-    """What is booked of a run; what still waits in the outbox is as good as booked.
+def recorded_by_earlier_attempts(speaker: Speaker, run: str, *, surely: bool) -> tuple[tuple[Published, ...], bool]:
+    """What is booked of a run, and whether any of it was lost; what waits in the outbox is as good as booked.
 
     The ledger's answer, where it comes within a short time, stands above the outbox: the outbox may have been
-    lost, or may hold what an earlier attempt got refused. `surely`: never without that answer.
+    lost, or may remember what the ledger has lost. `surely`: never without that answer.
 
     Raises: Unreachable where it has to be sure, and the ledger does not tell in the speaker's time.
     """
-    kept = {
-        fact.id: earlier_fact(speaker.subject, fact.payload, fact.position) for fact in speaker.outbox.recorded(run)
-    }
-    if not surely:
-        return tuple((kept | (_ask(speaker, run) or {})).values())
-    try:
-        found = _read(speaker, run, timeout_seconds=speaker.timeout_seconds, patient=True)
-    except (LedgerError, KeyError, TypeError, ValueError) as error:
-        raise Unreachable(f"the ledger does not tell what is booked of the run {run}: {error}") from error
-    return tuple((kept | _fills(found, run)).values())
+    kept = speaker.outbox.recorded(run)  # Before the ledger is asked, so that its answer has all that is booked here.
+    found = _surely_recorded(speaker, run) if surely else _recorded(speaker, run, timeout_seconds=RECORDED_SECONDS)
+    lost = False
+    if found is not None:
+        lost = _reconcile(speaker, run, kept, found)
+        kept = speaker.outbox.recorded(run)
+    remembered = {fact.id: earlier_fact(speaker.subject, fact.payload, fact.position) for fact in kept}
+    return tuple((remembered | _fills(found or {}, run)).values()), lost
+
+
+def _reconcile(speaker: Speaker, head: str, kept: Sequence[Kept], found: Mapping[str, Published]) -> bool:
+    """Reconcile the outbox's memory with the whole of the ledger's newer answer; whether the ledger has lost any.
+
+    What had its receipt before the ledger was asked, and is not in the answer though it would have to be, the ledger
+    has lost: an older log was put back, or a new one begun. It is sent as it was, and its id makes that harmless.
+    """
+    lost = [one for one in kept if one.position is not None and one.id not in found and _is_told(speaker, head, one)]
+    count = speaker.send_again(lost) if lost else 0
+    if count:
+        _log.warning(
+            "the ledger has lost what it had recorded, the outbox has it sent again",
+            subject=speaker.subject,
+            run=lost[0].run,
+            facts=count,
+        )
+    return bool(lost)
+
+
+def _is_told(speaker: Speaker, head: str, one: Kept) -> bool:
+    """Whether the ledger's answer has what holds this id, wherever the log has it."""
+    if one.id.startswith(f"{head}."):
+        return True
+    # Under an id of the bot's own there may be another run's fact, where this one was refused.
+    return not one.taken and _is_fill(earlier_fact(speaker.subject, one.payload, None).event, head)
 
 
 def booked_earlier(speaker: Speaker, refused: Sequence[SetAside], *, timeout_seconds: float) -> list[SetAside]:
@@ -85,10 +109,13 @@ def _compared(event: Event) -> tuple[object, ...]:
 
 
 def booked_registration(speaker: Speaker, id_: str) -> Published | None:
-    """The registration with this id as the log has it, where the outbox that published it is lost."""
-    if any(fact.id == id_ for fact in speaker.outbox.recorded(REGISTRATIONS)):
+    """The registration with this id as the log has it; None where it has none, or the ledger does not tell."""
+    kept = speaker.outbox.recorded(REGISTRATIONS)
+    found = _recorded(speaker, REGISTERED, timeout_seconds=RECORDED_SECONDS)
+    if found is None:
         return None
-    return (_recorded(speaker, REGISTERED, timeout_seconds=RECORDED_SECONDS) or {}).get(id_)
+    _reconcile(speaker, REGISTERED, kept, found)
+    return found.get(id_)
 
 
 def _ask(speaker: Speaker, run: str, *, timeout_seconds: float = RECORDED_SECONDS) -> dict[str, Published] | None:
@@ -100,11 +127,18 @@ def _ask(speaker: Speaker, run: str, *, timeout_seconds: float = RECORDED_SECOND
 
 
 def _fills(found: Mapping[str, Published], run: str) -> dict[str, Published]:
-    return {
-        id_: fact
-        for id_, fact in found.items()
-        if isinstance(fact.event, TradeExecuted | ChargeApplied) and fact.event.run == run
-    }
+    return {id_: fact for id_, fact in found.items() if _is_fill(fact.event, run)}
+
+
+def _is_fill(event: Event, run: str) -> bool:
+    return isinstance(event, TradeExecuted | ChargeApplied) and event.run == run
+
+
+def _surely_recorded(speaker: Speaker, run: str) -> dict[str, Published]:
+    try:
+        return _read(speaker, run, timeout_seconds=speaker.timeout_seconds, patient=True)
+    except (LedgerError, KeyError, TypeError, ValueError) as error:
+        raise Unreachable(f"the ledger does not tell what is booked of the run {run}: {error}") from error
 
 
 def _recorded(speaker: Speaker, head: str, *, timeout_seconds: float) -> dict[str, Published] | None:

@@ -2,7 +2,8 @@
 
 A fact is in the outbox once `add` has returned, and survives the process from then on. It leaves when its
 receipt arrives; facts of a run stay behind as a memory, so that the run done again does not book them
-twice. What the ledger refuses for ever is set aside with its reason and never blocks what comes after.
+twice, and wait again where the ledger has lost them. What the ledger refuses for ever is set aside with its
+reason and never blocks what comes after.
 """
 
 from __future__ import annotations
@@ -22,13 +23,18 @@ from ledger.receipts import Receipt
 
 LIMIT_BYTES = 1024 * 1024 * 1024
 KEPT_FACTS = 20_000
+_TAKEN = 2
+"""In the place of `booked`: only remembered, as the ledger holds another fact under this id."""
 _INSERT = "INSERT OR IGNORE INTO facts (subject, id, digest, payload, run) VALUES (?, ?, ?, ?, ?)"
 _KEPT = "SELECT sequence, id, payload, run, booked, position, digest FROM facts"
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A fact in the outbox: waiting for its receipt, or booked and remembered for its run."""
+    """A fact in the outbox: waiting for its receipt, or booked and remembered for its run.
+
+    `taken`: it is remembered, but was refused, as its id was another fact's.
+    """
 
     sequence: int
     id: str
@@ -36,6 +42,7 @@ class Kept:
     run: str | None
     booked: bool
     position: int | None
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +154,15 @@ class Outbox:
             reach("settle.changed")
         reach("settle.done")
 
+    def unsettle(self, lost: Sequence[Kept]) -> int:
+        """Let these wait once more, behind all others, as the ledger has lost them; how many there are.
+
+        What was refused, as its id was another fact's, is forgotten instead. What had no position when it was read
+        stays as it is, and so does what another process has let wait since then.
+        """
+        with self._transaction() as connection:
+            return sum(_unsettle(connection, one.sequence) for one in lost if one.position is not None)
+
     def untold(self) -> tuple[SetAside, ...]:
         """What was set aside and no caller has been told of yet, oldest first."""
         query = "SELECT number, id, payload, run, status, position, reason FROM refused WHERE told = 0 ORDER BY number"
@@ -185,7 +201,7 @@ class Outbox:
         if used_bytes(connection) + size <= self._limit_bytes:
             return
         # Memories give way to facts: what is booked or refused can be asked of the ledger again.
-        connection.execute("DELETE FROM facts WHERE booked = 1")
+        connection.execute("DELETE FROM facts WHERE booked > 0")
         connection.execute("DELETE FROM refused WHERE told = 1")
         if used_bytes(connection) + size > self._limit_bytes:
             waiting = connection.execute("SELECT count(*) FROM facts WHERE booked = 0").fetchone()[0]
@@ -252,16 +268,28 @@ def _set_aside(connection: sqlite3.Connection, receipt: Receipt) -> None:
         (receipt.status, receipt.position, receipt.reason or receipt.status, *which),
     )
     if conflict:
-        remember = f"UPDATE facts SET booked = 1, position = ? WHERE {matching} AND run IS NOT NULL"
+        remember = f"UPDATE facts SET booked = {_TAKEN}, position = ? WHERE {matching} AND run IS NOT NULL"
         connection.execute(remember, (receipt.position, *which))
     connection.execute(f"DELETE FROM facts WHERE {matching}", which)
 
 
+def _unsettle(connection: sqlite3.Connection, sequence: int) -> bool:
+    query = "SELECT booked, subject, id, digest, payload, run FROM facts WHERE sequence = ?"
+    row = connection.execute(query, (sequence,)).fetchone()
+    if row is None:
+        return False
+    connection.execute("DELETE FROM facts WHERE sequence = ?", (sequence,))
+    if row[0] == _TAKEN:
+        return False
+    connection.execute(_INSERT, row[1:])  # At a place that no sender has passed yet.
+    return True
+
+
 def _forget_oldest(connection: sqlite3.Connection) -> None:
-    for table, column, booked in (("facts", "sequence", "booked = 1"), ("refused", "number", "1 = 1")):
+    for table, column, booked in (("facts", "sequence", "booked > 0"), ("refused", "number", "1 = 1")):
         newest = f"(SELECT seq FROM sqlite_sequence WHERE name = '{table}')"
         connection.execute(f"DELETE FROM {table} WHERE {booked} AND {column} <= {newest} - ?", (KEPT_FACTS,))
 
 
 def _kept(row: tuple[int, str, bytes, str | None, int, int | None, bytes]) -> Kept:
-    return Kept(row[0], row[1], row[2], row[3], bool(row[4]), row[5])
+    return Kept(row[0], row[1], row[2], row[3], bool(row[4]), row[5], taken=row[4] == _TAKEN)

@@ -50,7 +50,7 @@ class Bot(Voice):
         at: TimeInput | None = None,
         id: str | None = None,  # noqa: A002 - the field's own name
     ) -> Published:
-        """Register the bot, with what it has to begin with; the same registration again publishes nothing."""
+        """Register the bot, with what it has to begin with; the same again publishes nothing that the ledger has."""
         fields = {
             "type": "bot_registered",
             "description": description,

@@ -55,11 +55,14 @@ class Run:
         if self._turn is None:
             return self._start()
         known = self._turn.take()
-        self._after = known if self._after is None else min(known, self._after)
         try:
             # Before the start, which the ledger takes only if nothing came after this: where it cannot tell, nothing
             # is left behind.
-            self._remember(surely=True)
+            if self._remember(surely=True):
+                # What the ledger had lost is recorded again, behind what was known.
+                known = self._turn.ask()
+                self._remember(surely=True)
+            self._after = known if self._after is None else min(known, self._after)
             return self._start()
         except BaseException:
             self._turn.leave()
@@ -84,9 +87,11 @@ class Run:
             self._remember(surely=False)
         return self
 
-    def _remember(self, *, surely: bool) -> None:
-        self.recorded = recorded_by_earlier_attempts(self._speaker, self.key, surely=surely)
+    def _remember(self, *, surely: bool) -> bool:
+        """Take up what earlier attempts have booked; whether the ledger had lost any of it, which goes out again."""
+        self.recorded, lost = recorded_by_earlier_attempts(self._speaker, self.key, surely=surely)
         self._booked = {fact.id: fact for fact in self.recorded}
+        return lost
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -125,6 +125,13 @@ class Speaker:
             for fact, before in zip(facts, kept, strict=True)
         )
 
+    def send_again(self, lost: Sequence[Kept]) -> int:
+        """Send once more what the ledger has lost, as it is kept; how many facts that are."""
+        count = self.outbox.unsettle(lost)
+        self.start()
+        self._sender.wake()
+        return count
+
     def flush(self, timeout_seconds: float | None = None) -> int:
         """Wait for the receipts of all that is in the outbox; the number that is still missing.
 

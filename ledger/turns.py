@@ -37,7 +37,7 @@ class Turn:
         """
         self._held.enter_context(held(self._speaker.outbox.path.with_suffix(".turn"), taken=self._taken))
         try:
-            return self._ask()
+            return self.ask()
         except BaseException:
             self.leave()
             raise
@@ -46,10 +46,11 @@ class Turn:
         """Let others begin."""
         self._held.close()
 
-    def _taken(self, pid: str) -> Stale:
-        return Stale(f"the run {self._key} does not start: process {pid} is at a run of {self._speaker.subject}")
+    def ask(self) -> int:
+        """Wait for receipts, and ask; the position that the answer knows, as of now.
 
-    def _ask(self) -> int:
+        Raises: as of `take`.
+        """
         query: dict[str, object] = {"query": "run", "run": self._key}
         if self._overlap_seconds:
             query["overlap_seconds"] = self._overlap_seconds
@@ -64,6 +65,9 @@ class Turn:
         if self._overlap_seconds:
             self._check_overlap(state.open)
         return state.position
+
+    def _taken(self, pid: str) -> Stale:
+        return Stale(f"the run {self._key} does not start: process {pid} is at a run of {self._speaker.subject}")
 
     def _check_overlap(self, starts: tuple[str, ...] | None) -> None:
         """A start that was made beside this lock is of a process that is dead; of another one nobody knows."""

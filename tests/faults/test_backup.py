@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from ledger import backup
 from ledger.database import dispose, get_db_session
@@ -70,6 +71,31 @@ def test_an_older_backup_put_back_loses_nothing_that_had_a_receipt(
         assert _books(sqlite_database) == undisturbed
     assert call("verify", "--books", "--data-dir", directory).code == 0
     assert call("rebuild", "--check", "--data-dir", directory).code == 0
+
+
+def test_what_the_restored_log_lacks_and_no_stream_has_any_more_comes_from_the_bots_memory(
+    sqlite_database: Database, serving: Serving, tmp_path: Path
+) -> None:
+    """An exclusive run that failed behind its buy; its rerun must not end well with a trade that is nowhere."""
+    assert sqlite_database.directory is not None
+    directory, copy = sqlite_database.directory, tmp_path / "copy"
+    with serving():
+        assert call("backup", str(copy), "--data-dir", str(directory)).code == 0
+    with serving() as service, pytest.raises(ZeroDivisionError):
+        _buy_in_a_run(service, tmp_path, failing=True)
+    lost = {(subject, id_) for _, subject, id_ in recorded(sqlite_database) if ".QQQ." in id_ or "register" in id_}
+    dispose(sqlite_database)
+    assert call("restore", str(copy), "--data-dir", str(directory), "--replace").code == 0
+    assert recorded(sqlite_database) == []
+    dispose(sqlite_database)
+    shutil.rmtree(directory / "nats")  # The stream is made anew.
+    with serving() as service, capture_logs() as logs:
+        _buy_in_a_run(service, tmp_path, failing=False)
+        assert lost < {(subject, id_) for _, subject, id_ in recorded(sqlite_database)}
+        portfolio, trades = _books(sqlite_database)
+    assert (portfolio["cash"], len(trades), portfolio["flags"]) == ({"USD": "990"}, 1, [])
+    told = [(entry["run"], entry["facts"]) for entry in logs if "sent again" in entry["event"]]
+    assert told == [("@registrations", 1), ("r", 1)]
 
 
 def test_what_a_killed_service_had_not_moved_into_its_file_does_not_spoil_the_restored_one(
@@ -239,6 +265,16 @@ def _trade(service: Service, home: Path, first: int, end: int) -> None:
     with Bot("RSIBot", nats_url=service.nats_url, outbox_dir=home / "outbox", require_receipts=True) as bot:
         for number in range(first, end):
             bot.buy("QQQ", "3", price=f"{400 + number}.10", id=f"t{number}", at=f"2026-01-05T15:{number:02}:00Z")
+
+
+def _buy_in_a_run(service: Service, home: Path, *, failing: bool) -> None:
+    """A bot that registers, and an attempt at its exclusive run, which buys unless it was told that it has."""
+    with Bot("RSIBot", nats_url=service.nats_url, outbox_dir=home / "outbox", require_receipts=True) as bot:
+        bot.register(opening={"USD": 1000})
+        with bot.run("r", exclusive=True) as run:
+            assert run.buy("QQQ", 1, price=10).earlier == bool(run.recorded) == (not failing)
+            if failing:
+                raise ZeroDivisionError
 
 
 def _books(database: Database) -> Any:

@@ -2,20 +2,25 @@
 
 import asyncio
 import os
+import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from ledger.broker import STREAM, SUBJECTS
 from ledger.connection import close, connect
+from ledger.database import dispose
 from ledger.errors import SetupError, Unconfirmed, Unreachable
 from ledger.publisher import Bot
 from ledger.service import running_service
 from ledger.settings import Database, Settings
 from tests.servers import DEADLINE_SECONDS, NatsServer, wait_until
-from tests.services.bots import NOBODY, SOON, Ledger, MakeBot, ids, waiting
+from tests.services.bots import NOBODY, SOON, Ledger, MakeBot, ids, payloads, waiting
+from tests.services.desk import kept
 
 
 @pytest.mark.parametrize("published", [True, False])
@@ -189,3 +194,72 @@ def test_the_outbox_lies_apart_for_each_ledger(tmp_path: Path, monkeypatch: pyte
         "named/bots.RSIBot.sqlite",
         "state/botledger/outbox/broker.example-4333/bots.RSIBot.sqlite",
     ]
+
+
+def test_a_ledger_that_was_wiped_gets_what_the_outbox_remembers_once(
+    broker: NatsServer, ledger: Ledger, make_bot: MakeBot, sqlite_database: Database, tmp_path: Path
+) -> None:
+    """In the order in which it was published; what a run says for the first time comes behind it."""
+
+    def say(buys: int) -> list[str]:
+        with ledger():
+            with make_bot(require_receipts=True) as bot:
+                bot.register(opening={"USD": 1_000})
+                with bot.run("r") as run:
+                    for _ in range(buys):
+                        run.buy("QQQ", 1, price=10)
+                    run.sell("QQQ", 1, price=10, id="order-77")
+            return ids(sqlite_database)
+
+    first = say(2)
+    assert first[1:] == ["r.QQQ.0001-buy", "r.QQQ.0002-buy", "order-77"]
+    wipe(sqlite_database, broker, tmp_path)
+    with make_bot() as away:
+        assert away.register(opening={"USD": 1_000}).position == 1, "where no ledger answers, the memory tells"
+        assert away.flush(0) == 0
+    with capture_logs() as logs:
+        assert say(3) == [*first, "r.QQQ.0003-buy"]
+        assert say(3) == [*first, "r.QQQ.0003-buy"]
+    assert sent_again(logs) == [("@registrations", 1), ("r", 3)]
+    assert kept(sqlite_database) == []
+
+
+def test_a_ledger_that_was_wiped_does_not_get_what_it_had_refused(
+    broker: NatsServer, ledger: Ledger, make_bot: MakeBot, sqlite_database: Database, tmp_path: Path
+) -> None:
+    """Where the id was another fact's, it is free now: what is said next is published under it, not what was."""
+    first, second = make_bot(), make_bot(outbox_dir=tmp_path / "another")
+    for bot, day in ((first, 1), (second, 2)):  # There is no ledger yet that could tell the second of the first.
+        bot.register(opening={"USD": 1_000}, at=f"2026-01-0{day}T00:00:00Z")
+        bot.run("r").__enter__().buy("QQQ", day, price=10)
+    with ledger(), capture_logs():
+        for bot in (first, second):
+            assert bot.flush(DEADLINE_SECONDS) == 0
+            bot.close()
+        assert len(kept(sqlite_database)) == 2
+    wipe(sqlite_database, broker, tmp_path)
+    with ledger(), capture_logs() as logs, make_bot(outbox_dir=tmp_path / "another") as bot:
+        assert not bot.register(opening={"USD": 1_000}, at="2026-01-03T00:00:00Z").earlier
+        with bot.run("r") as run:
+            assert run.recorded == ()
+            assert not run.buy("QQQ", 3, price=10).earlier
+        assert bot.flush(DEADLINE_SECONDS) == 0
+    said = payloads(sqlite_database)
+    assert [one["at"] for one in said if one["type"] == "bot_registered"] == ["2026-01-03T00:00:00Z"]
+    assert [one["quantity"] for one in said if one["type"] == "trade"] == ["3"]
+    assert sent_again(logs) == []
+
+
+def sent_again(logs: Sequence[EventDict]) -> list[tuple[str, int]]:
+    """The runs whose facts are told to be sent again, and how many of each."""
+    return [(entry["run"], entry["facts"]) for entry in logs if "sent again" in entry["event"]]
+
+
+def wipe(database: Database, broker: NatsServer, home: Path) -> None:
+    """Make an end of the log, the books and the stream; outboxes lie elsewhere."""
+    assert database.directory is not None
+    dispose(database)
+    shutil.rmtree(database.directory)
+    broker.stop()
+    shutil.rmtree(home / "broker" / "jetstream")
+    broker.start()

@@ -175,6 +175,30 @@ def test_a_run_remembers_an_id_that_is_in_conflict_and_forgets_one_that_was_refu
     assert [(one.id, one.run) for one in outbox.untold()] == [("taken", RUN), ("bad", RUN)]
 
 
+def test_what_the_ledger_has_lost_waits_again_behind_all_else_and_once_for_all_processes(
+    outbox: Outbox, tmp_path: Path
+) -> None:
+    booked, taken, parked, new = deposit("booked"), deposit("taken"), deposit("parked"), deposit("new")
+    outbox.add([booked, taken, parked], run=RUN)
+    outbox.settle([receipt(booked), receipt(taken, "conflict"), receipt(parked, "parked", position=None)])
+    outbox.add([new], run=RUN)
+    other = Outbox(tmp_path, BOT)
+    seen, seen_by_other = outbox.recorded(RUN), other.recorded(RUN)
+    assert outbox.unsettle(seen) == 1
+    assert other.unsettle(seen_by_other) == 0
+    assert waiting(outbox) == ["new", "booked"]
+    assert [(kept.id, kept.position) for kept in outbox.recorded(RUN)] == [
+        ("parked", None),
+        ("new", None),
+        ("booked", None),
+    ]
+    outbox.settle([receipt(booked, position=7), receipt(new, position=8)])
+    assert other.unsettle(seen_by_other) == 0
+    other.close()
+    assert [(kept.id, kept.position) for kept in outbox.recorded(RUN)] == [("parked", None), ("new", 8), ("booked", 7)]
+    assert outbox.add([taken], run=RUN) == (None,)
+
+
 def test_a_full_outbox_raises_and_keeps_nothing_of_the_call(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path, BOT, limit_bytes=200_000)
     note = "x" * 10_000
