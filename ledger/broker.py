@@ -36,6 +36,7 @@ _FULL = 0.8
 _START_SECONDS = 2.0
 _RETRY_SECONDS = 0.1
 _DUPLICATE_WINDOW_SECONDS = 0.1  # The shortest there is: identities are the ledger's business, not the broker's.
+_ACKNOWLEDGED = "botledger-acknowledged"
 _STARTS: dict[object, object] = {"by_start_sequence": "all"}
 """How a consumer was told to begin; where it began behind what the log has, `ledger.redelivery` notices."""
 _log = structlog.get_logger(__name__)
@@ -112,9 +113,16 @@ def check_consumer(config: api.ConsumerConfig) -> None:
     _compare(f"consumer {CONSUMER}", _consumer_facts(config), _consumer_facts(_consumer_config()))
 
 
-async def make_consumer_again(context: JetStreamContext, *, start: int) -> None:
-    """Have everything from this sequence number on delivered again, whatever was acknowledged."""
+def acknowledged_before(config: api.ConsumerConfig) -> int:
+    """How far the stream had been acknowledged before its consumer was made again; 0 where it never was."""
+    text = (config.metadata or {}).get(_ACKNOWLEDGED, "")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+async def make_consumer_again(context: JetStreamContext, *, start: int, acknowledged: int) -> None:
+    """Have everything from this sequence number on delivered again; the consumer remembers what was acknowledged."""
     config = _consumer_config()
+    config.metadata = {_ACKNOWLEDGED: str(acknowledged)}
     config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
     config.opt_start_seq = start
     with suppress(NotFoundError):

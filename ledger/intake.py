@@ -12,7 +12,9 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 import structlog
 from nats import errors
@@ -94,7 +96,10 @@ def record_entries(
         if not _is_of_a_message(error):
             raise
         _log.error("a message cannot be stored, looking for it", error=type(error).__name__)
-    receipts = tuple(_append_alone(database, entry) for entry in entries)
+    receipts = tuple(
+        _append_alone(database, entry, None if delivered is None else delivered.only(place))
+        for place, entry in enumerate(entries)
+    )
     _append(database, (), delivered)
     return receipts
 
@@ -124,8 +129,11 @@ def _entries_of(message: Msg) -> list[log.Entry]:
 
 
 def _record_batch(database: Database, batch: Batch) -> tuple[Receipt, ...]:
-    entries = [entry for message in batch.messages for entry in _entries_of(message)]
-    return record_entries(database, entries, delivered=batch.delivered)
+    held = [_entries_of(message) for message in batch.messages]
+    delivered = batch.delivered
+    if delivered is not None:
+        delivered = replace(delivered, entries=tuple(map(len, held)))
+    return record_entries(database, list(chain.from_iterable(held)), delivered=delivered)
 
 
 def _record_freeing(database: Database, batch: Batch) -> tuple[Receipt, ...]:
@@ -196,11 +204,16 @@ async def _publish_receipts(connection: Connection, receipts: Sequence[Receipt])
 
 
 def _append(
-    database: Database, entries: Sequence[log.Entry], delivered: stream_seen.Delivered | None = None
+    database: Database,
+    entries: Sequence[log.Entry],
+    delivered: stream_seen.Delivered | None = None,
+    *,
+    marks: bool = True,
 ) -> tuple[Receipt, ...]:
     with get_log_session(database, writes=True) as session:
-        receipts = log.append(session, entries)
-        if delivered is not None:
+        decided = None if delivered is None else partial(stream_seen.was_decided, session, delivered)
+        receipts = log.append(session, entries, decided=decided)
+        if delivered is not None and marks:
             stream_seen.mark(session, delivered)
         reach("append.marked")
     reach("append.committed")
@@ -208,9 +221,9 @@ def _append(
     return receipts
 
 
-def _append_alone(database: Database, entry: log.Entry) -> Receipt:
+def _append_alone(database: Database, entry: log.Entry, delivered: stream_seen.Delivered | None) -> Receipt:
     try:
-        return _append(database, [entry])[0]
+        return _append(database, [entry], delivered, marks=False)[0]
     except Exception as error:  # whatever one message sets off must not reach its neighbours
         if not _is_of_a_message(error):
             raise

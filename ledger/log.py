@@ -7,7 +7,7 @@ the reason) and `parked` (a type or version that this release does not know).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,7 @@ from ledger.errors import SetupError
 from ledger.events import EVENT_TYPES, Recorded, RunStarted
 from ledger.failpoints import reach
 from ledger.messages import Fact, Unknown
-from ledger.quarantine import Refusal, keep
+from ledger.quarantine import Refusal, is_refused, keep
 from ledger.receipts import Receipt
 from ledger.schema import events, log_head
 
@@ -62,8 +62,17 @@ def lock_head(session: Session) -> Head:
     return _head(session.execute(select(log_head).with_for_update()).one_or_none())
 
 
-def append(session: Session, entries: Sequence[Entry], *, now: datetime | None = None) -> tuple[Receipt, ...]:
+def append(
+    session: Session,
+    entries: Sequence[Entry],
+    *,
+    now: datetime | None = None,
+    decided: Callable[[int], bool] | None = None,
+) -> tuple[Receipt, ...]:
     """Record these messages in the session's transaction; the receipts hold once it is committed.
+
+    `decided` tells, and is asked only of a start that would be stale, whether the entry at a place was decided once
+    in a database that had more than this one: positions were others then, and it may have had its receipt.
 
     Shape: one receipt for each entry, in order. Each identity is recorded once: the same content again is a
     duplicate, other content a conflict. A refused entry changes nothing for its neighbours.
@@ -77,10 +86,10 @@ def append(session: Session, entries: Sequence[Entry], *, now: datetime | None =
     known: dict[Identity, Receipt] = {}
     if conditional:
         known = _lookup(session, [fact for _, fact in facts])
-    outcome = _plan(session, facts, known, head=head, now=now)
+    outcome = _plan(session, facts, known, head=head, now=now, decided=decided)
     if not _insert(session, outcome.rows, tentative=not conditional):
         known = _lookup(session, [fact for _, fact in facts])
-        outcome = _plan(session, facts, known, head=head, now=now)
+        outcome = _plan(session, facts, known, head=head, now=now, decided=decided)
         _insert(session, outcome.rows, tentative=False)
     reach("append.inserted")
     if outcome.rows:
@@ -158,6 +167,7 @@ def _plan(
     *,
     head: Head,
     now: datetime,
+    decided: Callable[[int], bool] | None,
 ) -> _Outcome:
     """What becomes of each fact, given the identities that are already recorded."""
     seen: dict[Identity, Receipt] = dict(known)
@@ -173,7 +183,13 @@ def _plan(
         if first is not None:
             receipts[place] = _repeated(first, content)
             continue
-        if type(event) is RunStarted and event.after is not None and _is_stale(session, fact, event.after, seen):
+        if (
+            type(event) is RunStarted
+            and event.after is not None
+            and _is_stale(session, fact, event.after, seen)
+            # What was decided once is not judged again; but what this log itself has refused stays so.
+            and (decided is None or not decided(place) or is_refused(session, content, reason="stale"))
+        ):
             receipts[place] = Receipt(*identity, "rejected", digest=content, reason="stale")
             continue
         position += 1

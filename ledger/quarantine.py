@@ -40,6 +40,12 @@ def keep(session: Session, refusals: Sequence[Refusal], unknown: Sequence[Unknow
     _keep(session, parked, [_parked_row(entry, now) for entry in unknown])
 
 
+def is_refused(session: Session, digest: bytes, *, reason: str) -> bool:
+    """Whether the message with this digest was refused, for this reason."""
+    query = select(rejected.c.id).where(rejected.c.digest == digest, rejected.c.reason == reason)
+    return session.scalar(query) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Parked:
     """A message that waits for a release that knows its type and version."""

@@ -6,7 +6,7 @@ Compared are the broker's acknowledgements, given after the commit, and `ledger.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from nats import errors
@@ -14,7 +14,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from ledger.broker import CONSUMER, STREAM, ensure_stream, make_consumer_again
+from ledger.broker import CONSUMER, STREAM, acknowledged_before, ensure_stream, make_consumer_again
 from ledger.connection import Connection
 from ledger.database import get_log_session, unreachable
 from ledger.errors import Unreachable
@@ -83,19 +83,36 @@ async def is_same_stream(connection: Connection, made: str) -> bool:
 async def _compared(context: JetStreamContext, database: Database) -> Seen | None:
     """What the log has of the stream, rewound where that is less than was acknowledged; None to look once more."""
     # In this order: what is acknowledged before we look into the log is in it; what is recorded meanwhile is no loss.
+    begun = await _stream(context)
     consumer = await context.consumer_info(STREAM, CONSUMER)
     acknowledged = consumer.ack_floor.stream_seq if consumer.ack_floor is not None else 0
-    first = (await _stream(context)).first
     before = await asyncio.to_thread(_read, database)
     stream = await _stream(context)
-    after = _at_home(before, stream, first=first)
+    if stream.made != begun.made:
+        return None  # What was acknowledged may be another stream's.
+    after = _at_home(before, stream, first=begun.first)
     if acknowledged > after.through:
         after = _passed_over(after, await _next_there(context, after.through + 1, stream.last), "deleted from it")
-    if after != before and not await asyncio.to_thread(_replace, database, before, after):
+    earlier = acknowledged_before(consumer.config)
+    after = _noting(after, max(acknowledged, earlier), last=stream.last)
+    is_other = after != before or after.acknowledged != before.acknowledged
+    # Before anything is delivered again: whoever takes it has to know that it was decided once.
+    if is_other and not await asyncio.to_thread(_replace, database, before, after):
         return None
     if acknowledged > after.through:
-        await _rewind(context, before, after, acknowledged)
+        _tell(before, after, acknowledged)
+    if acknowledged > after.through or earlier > stream.last:
+        await make_consumer_again(context, start=after.through + 1, acknowledged=after.acknowledged)
     return after
+
+
+def _noting(seen: Seen, acknowledged: int, *, last: int) -> Seen:
+    """The same, noting how far all was decided once; numbers that the broker has lost will name other messages.
+
+    An older database may be restored once more before all has come: then the consumer alone knows of the first time.
+    """
+    told = min(max(acknowledged, seen.acknowledged), last)
+    return replace(seen, acknowledged=told if told > seen.through else min(seen.acknowledged, last))
 
 
 def _at_home(seen: Seen, stream: _Stream, *, first: int) -> Seen:
@@ -128,8 +145,8 @@ def _passed_over(seen: Seen, following: int, how: str) -> Seen:
     return seen.with_spans([(seen.through + 1, following - 1)]) if following - 1 > seen.through else seen
 
 
-async def _rewind(context: JetStreamContext, before: Seen, after: Seen, acknowledged: int) -> None:
-    """Have everything delivered again that follows on what the log has."""
+def _tell(before: Seen, after: Seen, acknowledged: int) -> None:
+    """Say why everything is delivered again that follows on what the log has."""
     if before.stream == after.stream:
         _log.error(
             "the log is older than what was acknowledged, an older database was restored: delivering again",
@@ -139,7 +156,6 @@ async def _rewind(context: JetStreamContext, before: Seen, after: Seen, acknowle
         )
     else:
         _log.warning("the log does not know this stream: delivering all of it again", acknowledged=acknowledged)
-    await make_consumer_again(context, start=after.through + 1)
 
 
 async def _stream(context: JetStreamContext) -> _Stream:

@@ -83,7 +83,7 @@ BEGIN
     GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO {writer}, {projector};
     GRANT INSERT ON ledger.events TO {writer};
     GRANT UPDATE (position, hash, recorded_at) ON ledger.log_head TO {writer};
-    GRANT UPDATE (stream, through, beyond) ON ledger.stream_seen TO {writer};
+    GRANT UPDATE (stream, through, beyond, acknowledged) ON ledger.stream_seen TO {writer};
     GRANT INSERT, DELETE ON ledger.rejected, ledger.parked TO {writer};
     GRANT SELECT ON ledger.events, ledger.log_head, ledger.alembic_version TO {reader};
 

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table
 from ledger.columns import Hash, Moment, Name
 
 SCHEMA = "ledger"
-REVISION = "0002"
+REVISION = "0003"
 
 metadata = MetaData(schema=SCHEMA)
 _Counter = BigInteger().with_variant(Integer(), "sqlite")
@@ -70,4 +70,5 @@ stream_seen = Table(
     Column("stream", Text, nullable=False),
     Column("through", _Counter, nullable=False),
     Column("beyond", Text, nullable=False),
+    Column("acknowledged", _Counter, nullable=False),
 )

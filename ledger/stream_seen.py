@@ -1,13 +1,16 @@
 """What the log has of the broker's stream: which sequence numbers were decided, in the transaction that decided them.
 
 A number is no identity of a fact; it only says where the stream goes on. The broker is told that a message is
-decided after the commit. So where it has been told of more than stands here, this database is older than it was.
+decided after the commit. So where it has been told of more than stands here, this database is older than it was; up to
+where it had been told is noted, for what is delivered again up to there was decided once already.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -26,22 +29,38 @@ WHERE stream = {value} AND through >= {value} AND through <= {value} AND beyond 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Messages of one stream, by their sequence numbers; `stream` is when that stream was made."""
+    """Messages of one stream, by their sequence numbers; `stream` is when that stream was made.
+
+    `entries` says how many entries each holds, one each where it is empty.
+    """
 
     stream: str
     sequences: tuple[int, ...]
+    entries: tuple[int, ...] = ()
+
+    def sequence_of(self, place: int) -> int:
+        """The number of the message that holds the entry at this place."""
+        if not self.entries:
+            return self.sequences[place]
+        return self.sequences[bisect_right(list(accumulate(self.entries)), place)]
+
+    def only(self, place: int) -> Delivered:
+        """The message that holds this entry, as if it held nothing else."""
+        return Delivered(self.stream, (self.sequence_of(place),))
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Of this stream everything up to `through` is decided, and what stands in `beyond`, spans in rising order.
 
-    Several services take messages from one stream, so what comes later can be decided first.
+    Several services take messages from one stream, so what comes later can be decided first. Whatever is not decided
+    here up to `acknowledged` was so before, in a database that had more; that is no part of what this one has.
     """
 
     stream: str
     through: int
     beyond: tuple[Span, ...] = ()
+    acknowledged: int = field(default=0, compare=False)
 
     @property
     def last(self) -> int:
@@ -64,12 +83,12 @@ class Seen:
                 merged[-1] = (merged[-1][0], max(merged[-1][1], last))
             else:
                 merged.append((first, last))
-        return Seen(self.stream, through, tuple(merged[:SPANS_LIMIT]))
+        return Seen(self.stream, through, tuple(merged[:SPANS_LIMIT]), self.acknowledged)
 
     def cut(self, last: int) -> Seen:
         """The same without what is above this number."""
         kept = tuple((first, min(end, last)) for first, end in self.beyond if first <= last)
-        return Seen(self.stream, min(self.through, last), kept)
+        return Seen(self.stream, min(self.through, last), kept, min(self.acknowledged, last))
 
 
 def read_seen(session: Session) -> Seen:
@@ -77,10 +96,11 @@ def read_seen(session: Session) -> Seen:
 
     Raises: SetupError where the row is gone.
     """
-    row = session.execute(select(stream_seen.c.stream, stream_seen.c.through, stream_seen.c.beyond)).one_or_none()
+    table = stream_seen.c
+    row = session.execute(select(table.stream, table.through, table.beyond, table.acknowledged)).one_or_none()
     if row is None:
-        raise SetupError("ledger.stream_seen has lost its row: INSERT INTO stream_seen VALUES (1, '', 0, '')")
-    return Seen(row.stream, row.through, _spans_of(row.beyond))
+        raise SetupError("ledger.stream_seen has lost its row: INSERT INTO stream_seen VALUES (1, '', 0, '', 0)")
+    return Seen(row.stream, row.through, _spans_of(row.beyond), row.acknowledged)
 
 
 def replace_seen(session: Session, before: Seen, after: Seen) -> bool:
@@ -89,7 +109,13 @@ def replace_seen(session: Session, before: Seen, after: Seen) -> bool:
     found = session.execute(
         update(stream_seen)
         .where(table.stream == before.stream, table.through == before.through, table.beyond == _text_of(before.beyond))
-        .values(stream=after.stream, through=after.through, beyond=_text_of(after.beyond))
+        .where(table.acknowledged == before.acknowledged)
+        .values(
+            stream=after.stream,
+            through=after.through,
+            beyond=_text_of(after.beyond),
+            acknowledged=after.acknowledged,
+        )
     )
     return bool(found.rowcount)  # type: ignore[attr-defined]  # a cursor's result, for an update
 
@@ -105,6 +131,12 @@ def mark(session: Session, delivered: Delivered) -> None:
     after = before.with_spans(spans)
     if before.stream == delivered.stream and after != before:
         replace_seen(session, before, after)
+
+
+def was_decided(session: Session, delivered: Delivered, place: int) -> bool:
+    """Whether the entry at this place had been decided before, in a database that had more than this one."""
+    seen = read_seen(session)
+    return seen.stream == delivered.stream and delivered.sequence_of(place) <= seen.acknowledged
 
 
 def _mark_next(session: Session, stream: str, first: int, last: int) -> bool:

@@ -56,7 +56,7 @@ Examples:
 
 \b
 Then `botledger serve`: it makes the books anew, and what the log lacks and the broker's stream still
-has is delivered again by itself."""
+has is delivered again by itself. What you import before or after that makes no difference to it."""
 )
 @click.argument("source", metavar="BACKUP", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Move the ledger that is there aside, into a directory that is named.")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.stream_seen import SPANS_LIMIT, Seen, Span
+from ledger.stream_seen import SPANS_LIMIT, Delivered, Seen, Span
 
 
 def numbers(seen: Seen) -> set[int]:
@@ -42,3 +42,16 @@ def test_too_many_gaps_are_forgotten_from_above_so_that_what_is_there_comes_agai
     seen = Seen("a stream", 0).with_spans((number, number) for number in range(2, 4 * SPANS_LIMIT, 2))
     assert len(seen.beyond) == SPANS_LIMIT
     assert (seen.through, seen.beyond[0]) == (0, (2, 2))
+
+
+def test_an_entry_has_the_number_of_the_message_that_holds_it() -> None:
+    assert [Delivered("a stream", (4, 7)).sequence_of(place) for place in range(2)] == [4, 7]
+    bundles = Delivered("a stream", (4, 7, 8, 9), entries=(2, 0, 1, 3))
+    assert [bundles.sequence_of(place) for place in range(6)] == [4, 4, 8, 9, 9, 9]
+    assert bundles.only(2) == Delivered("a stream", (8,))
+
+
+def test_what_is_decided_before_stays_noted_and_goes_with_the_end_of_the_stream() -> None:
+    seen = Seen("a stream", 2, acknowledged=9)
+    assert seen.with_spans([(3, 5)]).acknowledged == 9
+    assert (seen.cut(12).acknowledged, seen.cut(6).acknowledged) == (9, 6)

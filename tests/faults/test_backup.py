@@ -98,6 +98,29 @@ def test_what_the_restored_log_lacks_and_no_stream_has_any_more_comes_from_the_b
     assert told == [("@registrations", 1), ("r", 1)]
 
 
+def test_a_run_that_happened_is_still_there_where_others_were_imported_before_the_stream_came_again(
+    sqlite_database: Database, serving: Serving, tmp_path: Path
+) -> None:
+    directory, lines = str(sqlite_database.directory), tmp_path / "lines.jsonl"
+    with serving():
+        assert call("backup", str(tmp_path / "copy"), "--data-dir", directory).code == 0
+    with serving() as service, Bot("RSIBot", nats_url=service.nats_url, outbox_dir=tmp_path / "outbox") as bot:
+        bot.register(base_currency="CHF", opening={"CHF": "1000"})
+        with bot.run("monday", exclusive=True):
+            pass
+        assert bot.flush() == 0
+    told = [id_ for _, _, id_ in recorded(sqlite_database)]
+    dispose(sqlite_database)
+    assert call("restore", str(tmp_path / "copy"), "--replace", "--data-dir", directory).code == 0
+    fields = {"type": "deposit", "at": "2026-01-05T15:30:00Z", "amount": "1", "subject": "bots.Other"}
+    lines.write_text("".join(json.dumps({**fields, "id": f"other{number}"}) + "\n" for number in range(2)))
+    assert call("import", str(lines), "--data-dir", directory).code == 0
+    with serving():
+        wait_until(lambda: len(recorded(sqlite_database)) == len(told) + 2, what="the stream fills the hole")
+        assert [id_ for _, _, id_ in recorded(sqlite_database)] == ["other0", "other1", *told]
+        assert call("rejected", "--data-dir", directory, "--json").rows == []
+
+
 def test_what_a_killed_service_had_not_moved_into_its_file_does_not_spoil_the_restored_one(
     sqlite_database: Database, tmp_path: Path
 ) -> None:

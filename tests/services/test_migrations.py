@@ -11,7 +11,7 @@ from ledger.errors import SetupError
 from ledger.log import append, read_head
 from ledger.migrations import check, current_revision, upgrade
 from ledger.settings import Database
-from ledger.stream_seen import Seen, read_seen
+from ledger.stream_seen import Seen, read_seen, replace_seen
 from ledger.verify import verify
 from tests.facts import fact, recorded
 from tests.services.owner import connection_of_any_program
@@ -45,6 +45,19 @@ def test_a_log_of_the_first_release_keeps_its_facts_and_knows_no_stream_yet(data
     with get_log_session(database) as session:
         assert verify(session).facts == 1
         assert read_seen(session) == Seen("", 0)
+
+
+def test_a_log_that_knows_its_stream_goes_on_from_there_after_an_upgrade(database: Database) -> None:
+    with get_log_session(database, writes=True) as session:
+        assert replace_seen(session, Seen("", 0), Seen("a stream", 7, ((9, 9),)))
+    with connection_of_any_program(database) as connection:
+        connection.execute(text("ALTER TABLE ledger.stream_seen DROP COLUMN acknowledged"))
+    set_revision(database, "0002")
+    dispose(database)
+    upgrade(database)
+    with get_log_session(database) as session:
+        seen = read_seen(session)
+        assert (seen, seen.acknowledged) == (Seen("a stream", 7, ((9, 9),)), 0)
 
 
 def test_the_migrated_tables_are_those_that_the_code_speaks_of(database: Database) -> None:
