@@ -20,7 +20,8 @@ mkdir -m 0700 "$directory"
 cd "$directory"
 umask 0333
 printf '%s' "$postgres" > postgres_password
-printf 'postgresql://botledger:%s@postgres:5432/botledger' "$postgres" > database_url
+printf 'postgresql://botledger:%s@postgres:5432/botledger' "$postgres" > owner_url
+cp owner_url database_url
 printf 'ledger_password: "%s"\nexample_bot_password: "%s"\n' "$ledger" "$example_bot" > nats_passwords
 printf 'nats://ledger:%s@nats:4222' "$ledger" > ledger_nats_url
 printf 'nats://ExampleBot:%s@nats:4222' "$example_bot" > example_bot_nats_url

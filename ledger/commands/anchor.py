@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -59,10 +61,37 @@ def _hand_to(command: str, line: str) -> None:
 
 
 def _append(path: Path, line: str) -> None:
-    """One line more, on the disk before this returns; one write, so that two at once do not mix."""
+    """One line more, on the disk before this returns; it is there as a whole or not at all.
+
+    Raises: OSError where it cannot be written, as where the disk is full.
+    """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
-        os.write(descriptor, f"{line}\n".encode())
-        os.fsync(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # Two at once neither mix nor undo one another.
+        size = os.fstat(descriptor).st_size
+        before = "\n" if size and _ends_within_a_line(path, size) else ""
+        try:
+            _write_all(descriptor, f"{before}{line}\n".encode())
+            os.fsync(descriptor)
+        except OSError as error:
+            with suppress(OSError):  # A file that may only grow keeps its half line; the next one begins behind it.
+                os.ftruncate(descriptor, size)
+            raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(descriptor)
+
+
+def _ends_within_a_line(path: Path, size: int) -> bool:
+    """Whether somebody has left half a line at the end; of a file that may only be written this is not known."""
+    try:
+        with path.open("rb") as file:
+            file.seek(size - 1)
+            return file.read(1) != b"\n"
+    except PermissionError:
+        return False
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """A disk that is nearly full takes a part, and says only of the rest that it is full."""
+    while data:
+        data = data[os.write(descriptor, data) :]

@@ -31,6 +31,7 @@ Examples:
 
 \b
 In it are the log and the outboxes of the data directory. The books are made from the log again.
+Keep yourself: DIR/access (the keys of `access`), and outboxes in a LEDGER_OUTBOX_DIR.
 PostgreSQL has its own ways: see docs/production.md."""
 )
 @click.argument("target", metavar="DIR|FILE.sqlite", type=click.Path(path_type=Path))

@@ -1,6 +1,7 @@
 """Receipts and anchors against the log: what was cut off, put back from before, or rewritten to the end is found."""
 
 import json
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ def test_every_receipt_is_in_the_log(database: Database, kept: list[Kept]) -> No
     assert "the log holds what was kept of it: 6 receipts or anchors\n" in answer.out
     assert verified(database, kept, "--json").rows[0] | {"hash": "", "receipts": 6, "without_position": 0} == {
         "facts": 6, "position": 6, "hash": "", "receipts": 6, "without_position": 0,
+        "contradicted": 0, "recorded_again": 0, "outdated_anchors": 0, "lost_count": 0, "lost": [],
     }  # fmt: skip
 
 
@@ -63,6 +65,8 @@ def test_a_tail_that_was_cut_is_found_against_a_receipt(database: Database, kept
     assert answer.err == (
         "botledger: the log is not what was written: position 5: the log ends at 4: its end was cut, or an older "
         "database restored (line 2 of standard input; 2 lines are not as the log says)\n"
+        "botledger: the log has nowhere what was receipted as bots.RSIBot 5 (line 1 of standard input)\n"
+        "botledger: the log has nowhere what was receipted as bots.RSIBot 4 (line 2 of standard input)\n"
     )
 
 
@@ -105,6 +109,18 @@ def test_receipts_without_a_position_are_counted_apart(database: Database, kept:
     assert "6 receipts or anchors; 3 have no position" in answer.out
 
 
+@pytest.mark.parametrize("lines", [b"", b"\n \n", b'{"subject": "bots.x", "id": "1", "status": "rejected"}\n'])
+def test_a_file_that_says_nothing_of_the_log_is_refused(database: Database, tmp_path: Path, lines: bytes) -> None:
+    emptied, good = tmp_path / "emptied.jsonl", tmp_path / "good.jsonl"
+    emptied.write_bytes(lines)
+    good.write_bytes(jsonl([receipt.fields() for receipt in recorded(database, fact(1))]))
+    answer = call("verify", "--receipts", str(good), "--anchors", str(emptied), *where(database))
+    assert answer.code == 1
+    assert answer.err == (
+        f"botledger: {emptied}: holds no receipt with a position and no anchor: nothing is proven by it\n"
+    )
+
+
 BAD_LINES: dict[str, tuple[bytes, str]] = {
     "not JSON": (b"{", "Expecting"),
     "no object": (b"[1]", "is no JSON object"),
@@ -119,6 +135,18 @@ BAD_LINES: dict[str, tuple[bytes, str]] = {
     "no hash": (b'{"position": 1}', 'has no "hash"'),
     "a short hash": (b'{"position": 1, "hash": "00"}', 'has no "hash"'),
     "a receipt without a digest": (b'{"status": "recorded", "position": 1}', 'has no "digest"'),
+    "a receipt without an id": (
+        json.dumps({"status": "recorded", "position": 1, "hash": "00" * 32, "digest": "00" * 32}).encode(),
+        'has no "subject" or no "id"',
+    ),
+    "a receipt with an id that none is": (
+        b'{"subject": "bots.x", "id": "\\ud800\\u0000", "status": "recorded", "position": 1, "hash": "'
+        + b"0" * 64
+        + b'", "digest": "'
+        + b"0" * 64
+        + b'"}',
+        "has a subject or an id that no fact has",
+    ),
     "an unknown status": (b'{"status": "well", "position": 1}', "has the status 'well'"),
     "a line without end": (b'{"position": ' + b" " * 70_000 + b"1}", "has more than 65536 bytes"),
     "nested without end": (b"[" * 60_000, "is nested too deeply"),
@@ -162,6 +190,36 @@ def test_an_anchor_is_a_line_more_in_a_file_and_the_log_is_held_against_all_of_t
     answer = call("verify", "--anchors", str(anchors), *where(database))
     assert answer.code == 1
     assert "position 2: the log ends at 1: its end was cut" in answer.err
+
+
+def test_an_anchor_that_finds_the_disk_full_is_an_error_and_leaves_the_file_as_it_was(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    anchors = tmp_path / "anchors.jsonl"
+    recorded(sqlite_database, fact(1))
+    assert call("anchor", str(anchors), *where(sqlite_database)).code == 0
+    anchors.write_bytes(anchors.read_bytes() * 2_000)  # Longer than any file of the database.
+    before = anchors.read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 30, limit[1]))
+    try:
+        answer = call("anchor", str(anchors), *where(sqlite_database))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (answer.code, answer.err) == (1, f"botledger: {anchors}: File too large\n")
+    assert anchors.read_bytes() == before
+    assert call("anchor", str(anchors), *where(sqlite_database)).code == 0
+    assert call("verify", "--anchors", str(anchors), *where(sqlite_database)).code == 0
+
+
+def test_an_anchor_begins_a_line_of_its_own_behind_half_a_line(sqlite_database: Database, tmp_path: Path) -> None:
+    anchors = tmp_path / "anchors.jsonl"
+    anchors.write_text('{"position": 4, "hash": "')
+    for _ in range(2):
+        assert call("anchor", str(anchors), *where(sqlite_database)).code == 0
+    first, *others = anchors.read_text().splitlines()
+    assert first == '{"position": 4, "hash": "'
+    assert [json.loads(one)["position"] for one in others] == [0, 0]
 
 
 def test_an_anchor_can_be_handed_to_a_command(sqlite_database: Database, tmp_path: Path) -> None:

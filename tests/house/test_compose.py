@@ -21,6 +21,7 @@ from ledger.commands.main import cli
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+PAGE = (ROOT / "docs/production.md").read_text()
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_SHOT = {"migrate", "bot"}
 PINNED = re.compile(r"[a-z/-]+:\d+\.\d+(\.\d+)?(-[a-z0-9.-]+)?")
@@ -108,6 +109,24 @@ def test_a_secret_comes_by_file(name: str) -> None:
             assert not re.search("PASS|SECRET|TOKEN|SEED|URL|KEY", variable)
             assert "://" not in value
     assert all(set(secret) == {"file"} for secret in COMPOSE["secrets"].values())
+
+
+def test_the_log_s_owner_is_known_to_the_migration_alone() -> None:
+    """So that the ledger can have a login that changes nothing in the log, while the migration keeps the owner's."""
+    readers = {name: set(_used(service, "secrets")) for name, service in SERVICES.items()}
+    assert [name for name, secrets in readers.items() if "owner_url" in secrets] == ["migrate"]
+    assert [name for name, secrets in readers.items() if "database_url" in secrets] == ["ledger"]
+    for name, secret in (("migrate", "owner_url"), ("ledger", "database_url")):
+        assert SERVICES[name]["environment"]["LEDGER_DATABASE_URL_FILE"] == f"/run/secrets/{secret}"
+
+
+def test_the_page_says_who_reads_each_secret() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([\w, ]+) \|$", PAGE.partition("## Secrets")[2], re.MULTILINE)
+    readers = {
+        secret: [name for name, service in SERVICES.items() if secret in _used(service, "secrets")]
+        for secret in COMPOSE["secrets"]
+    }
+    assert {secret: names.split(", ") for secret, names in rows if secret in readers} == readers
 
 
 def test_a_bot_does_not_reach_the_database() -> None:
@@ -210,12 +229,16 @@ def test_the_script_makes_every_secret_that_compose_mounts(secrets: Mapping[str,
     assert {f"./secrets/{name}" for name in secrets} == {secret["file"] for secret in COMPOSE["secrets"].values()}
 
 
-def test_the_addresses_in_the_secrets_lead_to_the_services(secrets: Mapping[str, str]) -> None:
-    database = urlsplit(secrets["database_url"])
+@pytest.mark.parametrize("secret", ["owner_url", "database_url"])
+def test_the_addresses_in_the_secrets_lead_to_the_database(secrets: Mapping[str, str], secret: str) -> None:
+    database = urlsplit(secrets[secret])
     environment = SERVICES["postgres"]["environment"]
     assert (database.scheme, database.hostname, database.port) == ("postgresql", "postgres", 5432)
     assert database.path == f"/{environment['POSTGRES_DB']}"
     assert (database.username, database.password) == (environment["POSTGRES_USER"], secrets["postgres_password"])
+
+
+def test_the_addresses_in_the_secrets_lead_to_the_services(secrets: Mapping[str, str]) -> None:
     for name, user in (("ledger_nats_url", "ledger"), ("example_bot_nats_url", "ExampleBot")):
         broker = urlsplit(secrets[name])
         assert broker.netloc == f"{user}:{broker.password}@nats:4222"

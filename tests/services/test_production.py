@@ -29,7 +29,8 @@ def secrets(tmp_path: Path, address: Callable[[str], str], postgres_templates: P
     directory = tmp_path / "run"
     directory.mkdir()
     with postgres_templates.empty() as url:
-        (directory / "database_url").write_text(url)
+        for name in ("owner_url", "database_url"):
+            (directory / name).write_text(url)
         for name in ("ledger_nats_url", "example_bot_nats_url"):
             (directory / name).write_text(address(name))
         yield directory
