@@ -25,6 +25,7 @@ from ledger.inputs import AmountInput, TimeInput, TradeDetails, amount_text, cha
 from ledger.outbox import SetAside
 from ledger.runs import Run
 from ledger.speaker import Published
+from ledger.turns import stale_starts
 from ledger.voice import Voice
 
 __all__ = ["Actions", "Bot", "Feed", "Holding", "Portfolio", "Published", "Run"]
@@ -234,7 +235,7 @@ class Bot(Voice):
         registrations = [one for one in refused if one.run == REGISTRATIONS]
         others = [one for one in refused if one.run != REGISTRATIONS]
         known = [one for one in registrations if one.status == "conflict"]
-        return known + booked_earlier(self._speaker, others, timeout_seconds=timeout_seconds)
+        return known + stale_starts(others) + booked_earlier(self._speaker, others, timeout_seconds=timeout_seconds)
 
 
 def _flow(kind: str, amount: AmountInput, *, currency: str | None, note: str | None) -> dict[str, object]:
