@@ -209,8 +209,9 @@ class Bot(Voice):
         """
         if overlap_seconds and not exclusive:
             raise Refused("overlap_seconds", "needs exclusive=True")
-        if not 0 <= overlap_seconds <= MAX_OVERLAP_SECONDS:
-            raise Refused("overlap_seconds", f"must be a number from 0 to {MAX_OVERLAP_SECONDS:g}")
+        if not isinstance(overlap_seconds, int | float) or not 0 <= overlap_seconds <= MAX_OVERLAP_SECONDS:
+            wanted = f"a number from 0 to {MAX_OVERLAP_SECONDS:g}"
+            raise Refused("overlap_seconds", f"is {overlap_seconds!r:.60}; it must be {wanted}")
         return Run(
             self._speaker,
             key,

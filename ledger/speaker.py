@@ -112,6 +112,8 @@ class Speaker:
 
         Raises: Refused where it is not well-formed.
         """
+        if not isinstance(fields, Mapping):
+            raise Refused("message", f"is {fields!r:.60}; give a mapping of its fields")
         given = {name: value for name, value in fields.items() if value is not None}
         given.setdefault("id", uuid7())
         given.setdefault("at", self.moment())

@@ -37,7 +37,7 @@ class Turn:
         """Wait for the receipts of what earlier attempts have left, and ask; the position that the answer knows.
 
         Raises: Stale where another process is at a run, RunFinished where this one has finished well, Unreachable
-        where receipts or answer do not come in time.
+        where receipts or answer do not come in time, SetupError where the lock's file cannot be written.
         """
         self._held.enter_context(held(self._speaker.outbox.path.with_suffix(".turn"), taken=self._taken))
         try:

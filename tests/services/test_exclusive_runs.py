@@ -243,6 +243,8 @@ def test_overlap_seconds_do_not_keep_out_who_follows_a_dead_process_on_its_own_m
             pass
         with pytest.raises(Refused, match="needs exclusive"):
             bot.run("r2", overlap_seconds=1)
+        with pytest.raises(Refused, match="overlap_seconds: is '5'; it must be a number from 0 to "):
+            bot.run("r2", exclusive=True, overlap_seconds="5")  # type: ignore[arg-type]  # what is refused
 
 
 def test_without_a_ledger_an_exclusive_run_does_not_begin_and_leaves_nothing(make_bot: MakeBot, tmp_path: Path) -> None:
