@@ -54,10 +54,12 @@ def amount_text(value: object, field: str) -> str:
 def moment_text(value: TimeInput, field: str = "at") -> str:
     """The RFC 3339 text of an aware datetime; text as it is.
 
-    Raises: Refused for a naive datetime.
+    Raises: Refused for a naive datetime, or what is no datetime.
     """
     if isinstance(value, str):
         return value
+    if not isinstance(value, datetime):
+        raise Refused(field, f"is {value!r:.60}; give a datetime with an offset, or text such as 2026-01-05T15:30:00Z")
     if value.tzinfo is None:
         raise Refused(field, f"is {value.isoformat()}, without an offset: say which zone, such as tzinfo=UTC")
     try:
@@ -69,12 +71,14 @@ def moment_text(value: TimeInput, field: str = "at") -> str:
 def midnight_text(value: date | str, field: str = "date") -> str:
     """00:00Z of a date, given as a date, a datetime (its own local date counts) or ISO text.
 
-    Raises: Refused where the text is no date.
+    Raises: Refused where it is no date.
     """
     try:
         day = date.fromisoformat(value) if isinstance(value, str) else value
     except ValueError as error:
         raise Refused(field, f"is {value!r}; give a date such as 2003-02-18") from error
+    if not isinstance(day, date):
+        raise Refused(field, f"is {day!r:.60}; give a date such as 2003-02-18")
     return format_time(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 

@@ -79,8 +79,11 @@ def held(path: Path, *, taken: Callable[[str], LedgerError] | None) -> Iterator[
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         elif not _try(descriptor):
             raise taken(_pid(descriptor))
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            raise SetupError(f"{path} cannot be written: {error.strerror}") from error
         yield
 
 

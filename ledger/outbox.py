@@ -163,6 +163,20 @@ class Outbox:
         with self._transaction() as connection:
             return sum(_unsettle(connection, one.sequence) for one in lost if one.position is not None)
 
+    def last_refusal(self) -> int:
+        """The number of the newest refusal that there ever was."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'refused'").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def refused(self, *, after: int) -> tuple[SetAside, ...]:
+        """What was set aside after this number, told or not, oldest first."""
+        query = (
+            "SELECT number, id, payload, run, status, position, reason FROM refused WHERE number > ? ORDER BY number"
+        )
+        with self._reading() as connection:
+            return tuple(SetAside(*row) for row in connection.execute(query, (after,)))
+
     def untold(self) -> tuple[SetAside, ...]:
         """What was set aside and no caller has been told of yet, oldest first."""
         query = "SELECT number, id, payload, run, status, position, reason FROM refused WHERE told = 0 ORDER BY number"
@@ -205,8 +219,10 @@ class Outbox:
         connection.execute("DELETE FROM refused WHERE told = 1")
         if used_bytes(connection) + size > self._limit_bytes:
             waiting = connection.execute("SELECT count(*) FROM facts WHERE booked = 0").fetchone()[0]
+            untold = connection.execute("SELECT count(*) FROM refused").fetchone()[0]
+            more = f", {untold} that it refused nobody was told of (`botledger outbox list {self.subject}`)"
             raise LedgerError(
-                f"the outbox {self.path} is full: {waiting} facts wait for the ledger; "
+                f"the outbox {self.path} is full: {waiting} facts wait for the ledger{more if untold else ''}; "
                 "nothing was published, make sure that the ledger can be reached"
             )
 
@@ -286,7 +302,7 @@ def _unsettle(connection: sqlite3.Connection, sequence: int) -> bool:
 
 
 def _forget_oldest(connection: sqlite3.Connection) -> None:
-    for table, column, booked in (("facts", "sequence", "booked > 0"), ("refused", "number", "1 = 1")):
+    for table, column, booked in (("facts", "sequence", "booked > 0"), ("refused", "number", "told = 1")):
         newest = f"(SELECT seq FROM sqlite_sequence WHERE name = '{table}')"
         connection.execute(f"DELETE FROM {table} WHERE {booked} AND {column} <= {newest} - ?", (KEPT_FACTS,))
 

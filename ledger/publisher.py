@@ -25,6 +25,7 @@ from ledger.inputs import AmountInput, TimeInput, TradeDetails, amount_text, cha
 from ledger.outbox import SetAside
 from ledger.runs import Run
 from ledger.speaker import Published
+from ledger.turns import stale_starts
 from ledger.voice import Voice
 
 __all__ = ["Actions", "Bot", "Feed", "Holding", "Portfolio", "Published", "Run"]
@@ -208,8 +209,9 @@ class Bot(Voice):
         """
         if overlap_seconds and not exclusive:
             raise Refused("overlap_seconds", "needs exclusive=True")
-        if not 0 <= overlap_seconds <= MAX_OVERLAP_SECONDS:
-            raise Refused("overlap_seconds", f"must be a number from 0 to {MAX_OVERLAP_SECONDS:g}")
+        if not isinstance(overlap_seconds, int | float) or not 0 <= overlap_seconds <= MAX_OVERLAP_SECONDS:
+            wanted = f"a number from 0 to {MAX_OVERLAP_SECONDS:g}"
+            raise Refused("overlap_seconds", f"is {overlap_seconds!r:.60}; it must be {wanted}")
         return Run(
             self._speaker,
             key,
@@ -234,7 +236,7 @@ class Bot(Voice):
         registrations = [one for one in refused if one.run == REGISTRATIONS]
         others = [one for one in refused if one.run != REGISTRATIONS]
         known = [one for one in registrations if one.status == "conflict"]
-        return known + booked_earlier(self._speaker, others, timeout_seconds=timeout_seconds)
+        return known + stale_starts(others) + booked_earlier(self._speaker, others, timeout_seconds=timeout_seconds)
 
 
 def _flow(kind: str, amount: AmountInput, *, currency: str | None, note: str | None) -> dict[str, object]:

@@ -50,7 +50,8 @@ class Run:
         """Publish `run_started`; with `after`, wait until the ledger has taken it.
 
         Raises: Stale where something newer than `after` is recorded, or another process is at an exclusive run;
-        RunFinished where an exclusive run has finished well; Unreachable where no receipt comes.
+        RunFinished where an exclusive run has finished well; Unreachable where no receipt comes; SetupError where the
+        file of its turn cannot be written.
         """
         if self._turn is None:
             return self._start()

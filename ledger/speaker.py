@@ -21,6 +21,7 @@ from ledger.inputs import TimeInput, moment_text
 from ledger.messages import Fact, Unknown, check_subject, decode, encode
 from ledger.outbox import Kept, Outbox, SetAside
 from ledger.sender import Sender
+from ledger.unanswered import Unanswered
 
 TOLD_AT_ONCE = 20
 ASK_AGAIN_SECONDS = 0.1
@@ -69,6 +70,7 @@ class Speaker:
         self.subject = subject
         self.outbox = Outbox(surroundings.outbox_directory(), subject)
         self.timeout_seconds = timeout_seconds
+        self._unanswered = Unanswered(self.outbox)
         self._sender = Sender(self.outbox, lambda: surroundings.broker(subject))
         self._require_receipts = require_receipts
         self._clock = clock or _now
@@ -110,6 +112,8 @@ class Speaker:
 
         Raises: Refused where it is not well-formed.
         """
+        if not isinstance(fields, Mapping):
+            raise Refused("message", f"is {fields!r:.60}; give a mapping of its fields")
         given = {name: value for name, value in fields.items() if value is not None}
         given.setdefault("id", uuid7())
         given.setdefault("at", self.moment())
@@ -117,7 +121,10 @@ class Speaker:
 
     def send(self, facts: Sequence[Fact], *, run: str | None = None) -> tuple[Published, ...]:
         """Publish these facts in one transaction of the outbox, all or none."""
+        since = self.outbox.last_refusal()
         kept = self.outbox.add(facts, run=run)
+        named = zip(facts, kept, strict=True)
+        self._unanswered.add((fact.id for fact, before in named if before is None or not before.booked), since=since)
         self.start()
         self._sender.wake()
         return tuple(
@@ -186,6 +193,7 @@ class Speaker:
         match self.outbox.fate(id_):
             case SetAside() as refused:
                 self.outbox.tell([refused])
+                self._unanswered.forget(id_)
                 return False
             case Kept(booked=True, position=int()):
                 return True
@@ -233,14 +241,15 @@ class Speaker:
         return self.outbox.count_waiting(through=through)
 
     def _refusals(self, timeout_seconds: float) -> list[SetAside]:
-        """What was refused and is now told, but for what is excused."""
-        untold = self.outbox.untold()
-        if not untold:
+        """What was refused and is now told, but for what is excused: what nobody was told of, and what is our own."""
+        own = self._unanswered.take_refused()
+        found = {one.number: one for one in (*self.outbox.untold(), *own)}
+        if not found:
             return []
-        excused = set(self._excuses(untold, timeout_seconds))
-        refused = [one for one in untold if one not in excused]
-        self.outbox.tell(untold)
-        return refused
+        told = [found[number] for number in sorted(found)]
+        excused = set(self._excuses(told, timeout_seconds))
+        self.outbox.tell(told)
+        return [one for one in told if one not in excused]
 
     def _missing(self, waiting: int) -> str:
         return f"{waiting} facts of {self.subject} have no receipt: {self._sender.problem}"

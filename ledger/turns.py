@@ -8,16 +8,20 @@ there `overlap_seconds` says for how long a start without a finish counts as goi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
+
+import structlog
 
 from ledger.answers import read_run_state
 from ledger.errors import RunFinished, Stale, Unreachable
 from ledger.lock import held
-from ledger.outbox import Kept
+from ledger.outbox import Kept, SetAside
 from ledger.speaker import Speaker
 
 STARTS = "@starts"
 """The starts that have to be recorded before a run goes on are remembered under a name that no run can have."""
+_log = structlog.get_logger(__name__)
 
 
 class Turn:
@@ -33,7 +37,7 @@ class Turn:
         """Wait for the receipts of what earlier attempts have left, and ask; the position that the answer knows.
 
         Raises: Stale where another process is at a run, RunFinished where this one has finished well, Unreachable
-        where receipts or answer do not come in time.
+        where receipts or answer do not come in time, SetupError where the lock's file cannot be written.
         """
         self._held.enter_context(held(self._speaker.outbox.path.with_suffix(".turn"), taken=self._taken))
         try:
@@ -80,3 +84,15 @@ class Turn:
                 f"the run {self._key} does not start: the attempt {others[-1]} of {self._speaker.subject} elsewhere "
                 f"began less than {self._overlap_seconds:g} s ago and has not finished"
             )
+
+
+def stale_starts(refused: Sequence[SetAside]) -> list[SetAside]:
+    """Which refusals are of starts that came too late; told as warnings.
+
+    An attempt that lives looks for the fate of its start itself, and raises Stale, whoever was told before it: no
+    start is the error of another job.
+    """
+    found = [one for one in refused if one.run == STARTS and one.status == "rejected" and one.reason == "stale"]
+    for one in found:
+        _log.warning("a start came too late, its attempt has begun nothing", id=one.id)
+    return found

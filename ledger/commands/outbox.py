@@ -102,12 +102,11 @@ def flush(surroundings: Surroundings, directory: Path, *, subjects: Sequence[str
         box = Outbox(directory, subject)
         sender = Sender(box, partial(surroundings.broker, subject))
         try:
+            through, before = box.last_sequence(), box.last_refusal()
             sender.start()
-            through = box.last_sequence()
-            before = len(box.untold())
             sender.wait(through=through, timeout_seconds=max(0.0, deadline - monotonic()))
             left = box.count_waiting(through=through)
-            refusals = box.untold()[before:]
+            refusals = box.refused(after=before)
         finally:
             sender.stop()
             box.close()

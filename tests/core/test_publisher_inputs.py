@@ -77,6 +77,12 @@ def test_a_naive_moment_is_refused() -> None:
         moment_text(datetime(2026, 1, 5, 10, 30))  # noqa: DTZ001 - what is refused
 
 
+@pytest.mark.parametrize("value", [date(2026, 1, 5), 5, 1767627000.0, object()])
+def test_what_is_no_moment_is_refused_by_the_name_of_its_field(value: object) -> None:
+    with pytest.raises(Refused, match=r"^until: is .*; give a datetime with an offset, or text such as 2026-01-05T"):
+        moment_text(value, "until")  # type: ignore[arg-type]  # what is refused
+
+
 def test_a_moment_out_of_range_is_refused() -> None:
     with pytest.raises(Refused, match="1 to 9999"):
         moment_text(datetime.max.replace(tzinfo=timezone(timedelta(hours=-5))))
@@ -89,6 +95,8 @@ def test_an_ex_date_is_midnight_of_that_date_whatever_it_is_given_as() -> None:
     assert midnight_text(datetime(2003, 2, 18, 22, tzinfo=UTC)) == expected
     with pytest.raises(Refused, match="such as 2003-02-18"):
         midnight_text("18 February")
+    with pytest.raises(Refused, match="date: is 20030218; give a date such as 2003-02-18"):
+        midnight_text(20030218)  # type: ignore[arg-type]  # what is refused
 
 
 def test_a_result_is_cut_and_cleaned_so_that_it_can_always_be_sent() -> None:

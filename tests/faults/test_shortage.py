@@ -3,6 +3,8 @@
 import asyncio
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,12 +19,33 @@ from tests.faults.parts import Part, door, door_short_of
 from tests.faults.publishers import Publishers, publishers
 from tests.faults.remains import read_remains
 from tests.servers import NatsServer, wait_until
+from tests.services.bots import NOBODY
 from tests.services.desk import Desk, desk, eventually
 
 FACTS = 400
 NOTE = "x" * 2_000
 BOTS = ("bots.One", "bots.Other")
 STILL_SECONDS = 1.0
+TURN = """
+import resource, sys
+from ledger.errors import LedgerError
+from ledger.publisher import Bot
+
+bot = Bot("RSIBot", nats_url=sys.argv[1], outbox_dir=sys.argv[2], timeout_seconds=0.3)
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+for limit in (0, most):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+    try:
+        bot.run("r1", exclusive=True).__enter__()
+    except LedgerError as error:
+        print(type(error).__name__, *([error] if limit == 0 else []))
+"""
+
+
+def test_an_exclusive_run_that_cannot_write_its_lock_says_so_and_leaves_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TURN, NOBODY, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    assert told == [f"SetupError {tmp_path}/bots.RSIBot.turn cannot be written: File too large", "Unreachable"]
 
 
 def test_a_full_disk_under_the_log_gives_no_receipt_and_loses_nothing(

@@ -9,8 +9,9 @@ from nats.aio.msg import Msg
 
 from ledger.connection import close, connect
 from ledger.publisher import Bot
+from ledger.sender import Sender
 from ledger.settings import Database
-from tests.servers import DEADLINE_SECONDS, NatsServer
+from tests.servers import DEADLINE_SECONDS, NatsServer, wait_until
 from tests.services.bots import NOBODY, SOON, Ledger, MakeBot, ids, waiting
 from tests.services.calls import call
 
@@ -71,6 +72,27 @@ def test_what_is_refused_is_told_by_flush_listed_and_can_be_dropped(
     assert dropped.code == 0 and "1 facts of bots.RSIBot are dropped" in dropped.err
     assert json.loads(dropped.out)["payload"]["id"] == "d2"
     assert call("outbox", "list", "bots.RSIBot", "--json", "--outbox-dir", str(left)).rows == []
+
+
+def test_flush_tells_of_a_refusal_that_comes_at_once(
+    left: Path, ledger: Ledger, make_bot: MakeBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command is slow: everything is answered for before it goes on; and a bot is told of it meanwhile."""
+    begin = Sender.start
+
+    def slowly(sender: Sender) -> None:
+        begin(sender)
+        box = sender._outbox
+        wait_until(lambda: not box.is_waiting(through=box.last_sequence()), what="all receipts")
+        box.tell(box.untold())
+
+    with ledger() as service:
+        with make_bot(outbox_dir=tmp_path / "elsewhere") as other:
+            other.deposit(99, id="d2")
+        monkeypatch.setattr(Sender, "start", slowly)
+        answer = call("outbox", "flush", "bots.RSIBot", "--outbox-dir", str(left), "--nats", service.nats_url)
+    assert answer.code == 1
+    assert "bots.RSIBot d2: conflict: another fact has this id" in answer.err
 
 
 def test_what_is_exported_can_be_imported(left: Path, tmp_path: Path) -> None:

@@ -224,6 +224,36 @@ def test_memories_give_way_where_the_outbox_is_full(tmp_path: Path) -> None:
     outbox.close()
 
 
+def test_refusals_are_forgotten_only_once_somebody_was_told(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.outbox.KEPT_FACTS", 10)
+    facts = [deposit(f"{number:02}") for number in range(30)]
+    outbox.add(facts)
+    outbox.settle([receipt(fact, "rejected", position=None) for fact in facts])
+    outbox.settle([])
+    assert [one.id for one in outbox.untold()] == [fact.id for fact in facts]
+    outbox.tell(outbox.untold()[:25])
+    outbox.settle([])
+    assert [one.id for one in outbox.untold()] == [fact.id for fact in facts[25:]]
+    assert [one.number for one in outbox.refused(after=0)] == list(range(21, 31))
+
+
+def test_an_outbox_full_of_refusals_that_nobody_was_told_of_says_so(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, BOT, limit_bytes=200_000)
+    note = "x" * 10_000
+    added = 0
+    with pytest.raises(LedgerError, match=r"is full: 0 facts wait.* \d+ that it refused .*`botledger outbox list bots"):
+        while added < 100:
+            fact = deposit(f"{added}", note=note)
+            outbox.add([fact])
+            outbox.settle([receipt(fact, "rejected", position=None)])
+            added += 1
+    assert 5 < added < 20
+    assert len(outbox.untold()) == added, "none of them is lost"
+    outbox.tell(outbox.untold())
+    outbox.add([deposit("again", note=note)])
+    outbox.close()
+
+
 def test_a_file_that_is_no_outbox_is_named(tmp_path: Path) -> None:
     path = tmp_path / f"{BOT}.sqlite"
     path.write_bytes(b"not a database, but long enough to be looked at" * 100)

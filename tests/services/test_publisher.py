@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -118,6 +118,7 @@ def test_what_is_not_well_formed_never_enters_the_outbox(make_bot: MakeBot, tmp_
         lambda: bot.buy("QQQ", float("nan"), price="412.10"),
         lambda: bot.deposit("1_000"),
         lambda: bot.deposit(1, at=datetime(2026, 1, 5)),  # noqa: DTZ001 - what is refused
+        lambda: bot.deposit(1, at=date(2026, 1, 5)),  # type: ignore[arg-type]  # what is refused
         lambda: bot.adjust("QQQ", 0, reason="residue"),
         lambda: bot.adjust("QQQ", -0.0, reason="residue"),
         lambda: bot.adjust("USD", 1, reason="airdrop"),
@@ -129,6 +130,8 @@ def test_what_is_not_well_formed_never_enters_the_outbox(make_bot: MakeBot, tmp_
         lambda: bot.statement(cash={}, holdings={"QQQ": True}),
         lambda: bot.statement(cash={}, holdings={"A B": 1}),
         lambda: bot.run("a run").__enter__(),
+        lambda: bot.run("a-run", exclusive=True, overlap_seconds="5"),  # type: ignore[arg-type]  # what is refused
+        lambda: bot.publish(["x"]),  # type: ignore[list-item]  # what is refused
         lambda: bot.publish([{"type": "deposit", "amount": "1"}, {"type": "deposit", "amount": 1}]),
     ):
         with pytest.raises(Refused):
