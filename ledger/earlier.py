@@ -13,7 +13,7 @@ from ledger.errors import LedgerError, Unreachable
 from ledger.events import ChargeApplied, Event, TradeExecuted
 from ledger.ids import REGISTERED
 from ledger.messages import encode
-from ledger.outbox import Kept, SetAside
+from ledger.outbox_rows import Kept, SetAside
 from ledger.speaker import ASK_AGAIN_SECONDS, Published, Speaker, earlier_fact
 
 RECORDED_SECONDS = 2.0

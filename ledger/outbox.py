@@ -12,50 +12,16 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.errors import Conflict, LedgerError
+from ledger.errors import LedgerError
 from ledger.failpoints import reach
 from ledger.messages import Fact, Unknown
 from ledger.outbox_file import open_file, used_bytes
+from ledger.outbox_rows import KEPT, Kept, SetAside, add_all, forget_oldest, kept_of, set_aside, unsettle
 from ledger.receipts import Receipt
 
 LIMIT_BYTES = 1024 * 1024 * 1024
-KEPT_FACTS = 20_000
-_TAKEN = 2
-"""In the place of `booked`: only remembered, as the ledger holds another fact under this id."""
-_INSERT = "INSERT OR IGNORE INTO facts (subject, id, digest, payload, run) VALUES (?, ?, ?, ?, ?)"
-_KEPT = "SELECT sequence, id, payload, run, booked, position, digest FROM facts"
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A fact in the outbox: waiting for its receipt, or booked and remembered for its run.
-
-    `taken`: it is remembered, but was refused, as its id was another fact's.
-    """
-
-    sequence: int
-    id: str
-    payload: bytes
-    run: str | None
-    booked: bool
-    position: int | None
-    taken: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """A fact that the ledger refuses for ever; `position` is that of the fact that holds its id already."""
-
-    number: int
-    id: str
-    payload: bytes
-    run: str | None
-    status: str
-    position: int | None
-    reason: str
 
 
 class Outbox:
@@ -82,7 +48,7 @@ class Outbox:
         with self._transaction() as connection:
             reach("outbox.begun")
             self._make_room(connection, sum(len(fact.payload) for fact in facts))
-            kept = _add_all(connection, rows)
+            kept = add_all(connection, rows)
             reach("outbox.inserted")
         reach("outbox.added")
         return kept
@@ -90,8 +56,8 @@ class Outbox:
     def recorded(self, run: str) -> tuple[Kept, ...]:
         """All that is kept of a run, waiting or booked, in the order in which it was published."""
         with self._reading() as connection:
-            rows = connection.execute(f"{_KEPT} WHERE run = ? ORDER BY sequence", (run,)).fetchall()
-        return tuple(_kept(row) for row in rows)
+            rows = connection.execute(f"{KEPT} WHERE run = ? ORDER BY sequence", (run,)).fetchall()
+        return tuple(kept_of(row) for row in rows)
 
     def waiting(self, *, after: int, limit: int, limit_bytes: int) -> tuple[Kept, ...]:
         """The next facts without a receipt, in order; at least one where there is any."""
@@ -99,12 +65,12 @@ class Outbox:
         size = 0
         with self._reading() as connection:
             for row in connection.execute(
-                f"{_KEPT} WHERE booked = 0 AND sequence > ? ORDER BY sequence LIMIT ?", (after, limit)
+                f"{KEPT} WHERE booked = 0 AND sequence > ? ORDER BY sequence LIMIT ?", (after, limit)
             ):
                 size += len(row[2])
                 if found and size > limit_bytes:
                     break
-                found.append(_kept(row))
+                found.append(kept_of(row))
         return tuple(found)
 
     def gone(self, ids: Sequence[str]) -> set[str]:
@@ -149,8 +115,8 @@ class Outbox:
             )
             for receipt in own:
                 if receipt.status in ("conflict", "rejected"):
-                    _set_aside(connection, receipt)
-            _forget_oldest(connection)
+                    set_aside(connection, receipt)
+            forget_oldest(connection)
             reach("settle.changed")
         reach("settle.done")
 
@@ -161,7 +127,7 @@ class Outbox:
         stays as it is, and so does what another process has let wait since then.
         """
         with self._transaction() as connection:
-            return sum(_unsettle(connection, one.sequence) for one in lost if one.position is not None)
+            return sum(unsettle(connection, one.sequence) for one in lost if one.position is not None)
 
     def last_refusal(self) -> int:
         """The number of the newest refusal that there ever was."""
@@ -190,8 +156,8 @@ class Outbox:
             row = connection.execute(refused, (id_,)).fetchone()
             if row is not None:
                 return SetAside(*row)
-            row = connection.execute(f"{_KEPT} WHERE id = ?", (id_,)).fetchone()
-        return None if row is None else _kept(row)
+            row = connection.execute(f"{KEPT} WHERE id = ?", (id_,)).fetchone()
+        return None if row is None else kept_of(row)
 
     def tell(self, told: Sequence[SetAside]) -> None:
         """Note that the caller has been told of these; they stay in the file for people to look at."""
@@ -246,66 +212,3 @@ class Outbox:
                 yield self._connection
             except sqlite3.Error as error:
                 raise LedgerError(f"the outbox {self.path} cannot be used: {error}") from error
-
-
-def _add_all(
-    connection: sqlite3.Connection, rows: Sequence[tuple[str, str, bytes, bytes, str | None]]
-) -> tuple[Kept | None, ...]:
-    before = connection.total_changes
-    connection.executemany(_INSERT, rows)
-    if connection.total_changes - before == len(rows):
-        return (None,) * len(rows)
-    # Undone and done again one by one: the usual case, all of them new, stays fast.
-    connection.execute("ROLLBACK")
-    connection.execute("BEGIN IMMEDIATE")
-    return tuple(_add(connection, row) for row in rows)
-
-
-def _add(connection: sqlite3.Connection, row: tuple[str, str, bytes, bytes, str | None]) -> Kept | None:
-    _, id_, digest, _, run = row
-    if connection.execute(_INSERT, row).rowcount == 1:
-        return None
-    found = connection.execute(f"{_KEPT} WHERE id = ?", (id_,)).fetchone()
-    kept = _kept(found)
-    if found[-1] != digest and (run is None or kept.run != run):
-        raise Conflict(f"the id {id_} is another fact's already: take a new one", subject=row[0], id=id_)
-    return kept
-
-
-def _set_aside(connection: sqlite3.Connection, receipt: Receipt) -> None:
-    """Take a refused fact out of the way; a run remembers that its id is taken where the ledger holds it."""
-    conflict = receipt.status == "conflict"
-    # A conflict carries the digest of the fact that came first, any other refusal that of the refused one.
-    matching = f"id = ? AND digest {'<>' if conflict else '='} ? AND booked = 0"
-    which = (receipt.id, receipt.digest)
-    connection.execute(
-        "INSERT INTO refused (subject, id, payload, run, status, position, reason) "
-        f"SELECT subject, id, payload, run, ?, ?, ? FROM facts WHERE {matching}",
-        (receipt.status, receipt.position, receipt.reason or receipt.status, *which),
-    )
-    if conflict:
-        remember = f"UPDATE facts SET booked = {_TAKEN}, position = ? WHERE {matching} AND run IS NOT NULL"
-        connection.execute(remember, (receipt.position, *which))
-    connection.execute(f"DELETE FROM facts WHERE {matching}", which)
-
-
-def _unsettle(connection: sqlite3.Connection, sequence: int) -> bool:
-    query = "SELECT booked, subject, id, digest, payload, run FROM facts WHERE sequence = ?"
-    row = connection.execute(query, (sequence,)).fetchone()
-    if row is None:
-        return False
-    connection.execute("DELETE FROM facts WHERE sequence = ?", (sequence,))
-    if row[0] == _TAKEN:
-        return False
-    connection.execute(_INSERT, row[1:])  # At a place that no sender has passed yet.
-    return True
-
-
-def _forget_oldest(connection: sqlite3.Connection) -> None:
-    for table, column, booked in (("facts", "sequence", "booked > 0"), ("refused", "number", "told = 1")):
-        newest = f"(SELECT seq FROM sqlite_sequence WHERE name = '{table}')"
-        connection.execute(f"DELETE FROM {table} WHERE {booked} AND {column} <= {newest} - ?", (KEPT_FACTS,))
-
-
-def _kept(row: tuple[int, str, bytes, str | None, int, int | None, bytes]) -> Kept:
-    return Kept(row[0], row[1], row[2], row[3], bool(row[4]), row[5], taken=row[4] == _TAKEN)

@@ -22,7 +22,7 @@ from ledger.events import CostBasis
 from ledger.feeds import Actions, Feed
 from ledger.ids import registration_id
 from ledger.inputs import AmountInput, TimeInput, TradeDetails, amount_text, charge_fields, trade_fields
-from ledger.outbox import SetAside
+from ledger.outbox_rows import SetAside
 from ledger.runs import Run
 from ledger.speaker import Published
 from ledger.turns import stale_starts

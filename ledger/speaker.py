@@ -19,7 +19,8 @@ from ledger.events import Event
 from ledger.ids import uuid7
 from ledger.inputs import TimeInput, moment_text
 from ledger.messages import Fact, Unknown, check_subject, decode, encode
-from ledger.outbox import Kept, Outbox, SetAside
+from ledger.outbox import Outbox
+from ledger.outbox_rows import Kept, SetAside
 from ledger.sender import Sender
 from ledger.unanswered import Unanswered
 

@@ -16,7 +16,7 @@ import structlog
 from ledger.answers import read_run_state
 from ledger.errors import RunFinished, Stale, Unreachable
 from ledger.lock import held
-from ledger.outbox import Kept, SetAside
+from ledger.outbox_rows import Kept, SetAside
 from ledger.speaker import Speaker
 
 STARTS = "@starts"

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from ledger.outbox import Outbox, SetAside
+from ledger.outbox import Outbox
+from ledger.outbox_rows import SetAside
 
 MOST_IDS = 10_000
 

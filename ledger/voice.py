@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 from ledger.addresses import Surroundings
 from ledger.inputs import TimeInput
-from ledger.outbox import SetAside
+from ledger.outbox_rows import SetAside
 from ledger.speaker import Clock, Published, Speaker
 
 TIMEOUT_SECONDS = 10.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ledger.messages import digest
-from ledger.outbox import Kept
+from ledger.outbox_rows import Kept
 from ledger.receipts import Receipt
 
 WINDOW_FACTS = 1_000

@@ -1,7 +1,7 @@
 """The window of the sender: how much is on its way, and what goes out again."""
 
 from ledger.messages import digest
-from ledger.outbox import Kept
+from ledger.outbox_rows import Kept
 from ledger.receipts import Receipt, Status
 from ledger.window import AGAIN_LIMIT_SECONDS, AGAIN_SECONDS, IDLE_SECONDS, WINDOW_BYTES, WINDOW_FACTS, Window
 

@@ -10,7 +10,8 @@ import pytest
 
 from ledger.errors import Conflict, LedgerError, SetupError
 from ledger.messages import Fact, decode
-from ledger.outbox import Kept, Outbox
+from ledger.outbox import Outbox
+from ledger.outbox_rows import Kept
 from ledger.receipts import Receipt, Status
 from tests.servers import DEADLINE_SECONDS
 
@@ -225,7 +226,7 @@ def test_memories_give_way_where_the_outbox_is_full(tmp_path: Path) -> None:
 
 
 def test_refusals_are_forgotten_only_once_somebody_was_told(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.outbox.KEPT_FACTS", 10)
+    monkeypatch.setattr("ledger.outbox_rows.KEPT_FACTS", 10)
     facts = [deposit(f"{number:02}") for number in range(30)]
     outbox.add(facts)
     outbox.settle([receipt(fact, "rejected", position=None) for fact in facts])
