@@ -8,11 +8,13 @@ from ledger import migrations
 from ledger.commands.books import check_log
 from ledger.commands.options import with_settings
 from ledger.commands.output import write
+from ledger.database import get_log_session
 from ledger.errors import SetupError
 from ledger.lock import sole_lock, writers_lock
 from ledger.roles import roles_sql
 from ledger.schema import REVISION
 from ledger.settings import Database, Settings
+from ledger.soundness import check_file
 from ledger.witness import renew_witness
 
 ACTIONS = ("upgrade", "check", "accept-loss", "roles")
@@ -44,6 +46,9 @@ def db(settings: Settings, *, action: str) -> None:
             migrations.upgrade(settings.database)
     check_log(settings.database)
     migrations.check_durability(settings.database)
+    if action == "check":
+        with get_log_session(settings.database) as session:
+            check_file(session, thorough=False)
     write(f"{settings.database}: schema {REVISION}, as this release needs it")
 
 
