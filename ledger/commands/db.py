@@ -10,6 +10,7 @@ from ledger.commands.options import with_settings
 from ledger.commands.output import write
 from ledger.database import get_log_session
 from ledger.errors import SetupError
+from ledger.guards import missing_guards
 from ledger.lock import sole_lock, writers_lock
 from ledger.roles import roles_sql
 from ledger.schema import REVISION
@@ -47,9 +48,21 @@ def db(settings: Settings, *, action: str) -> None:
     check_log(settings.database)
     migrations.check_durability(settings.database)
     if action == "check":
-        with get_log_session(settings.database) as session:
-            check_file(session, thorough=False)
+        _look_at(settings.database)
     write(f"{settings.database}: schema {REVISION}, as this release needs it")
+
+
+def _look_at(database: Database) -> None:
+    """Raises: Corrupt where the log's file is damaged, SetupError where its triggers or unique keys are gone."""
+    with get_log_session(database) as session:
+        check_file(session, thorough=False)
+        missing = missing_guards(session)
+    if missing:
+        raise SetupError(
+            f"the log in {database} can be changed unseen, for it lacks {', '.join(one.what for one in missing)}: see "
+            "that it was not (`botledger verify` with receipts or anchors); `botledger doctor` has the SQL to put back "
+            "what is missing"
+        )
 
 
 def _accept_loss(database: Database) -> None:

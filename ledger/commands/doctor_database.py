@@ -12,6 +12,7 @@ from ledger.commands.doctor_place import SettingsCheck
 from ledger.commands.findings import Finding, ok, problem, warning
 from ledger.database import connect, get_db_session, get_log_session, live_generation
 from ledger.errors import Corrupt, SetupError
+from ledger.guards import missing_guards
 from ledger.log import position_hash, read_head
 from ledger.schema import REVISION, events, parked, rejected
 from ledger.settings import Settings
@@ -147,6 +148,20 @@ def _file(settings: Settings) -> Iterator[Finding]:
         yield ok("SQLite finds it sound")
 
 
+def _guards(settings: Settings) -> Iterator[Finding]:
+    """Whether the database itself still refuses to change the log, or to hold a fact twice."""
+    with get_log_session(settings.database) as session:
+        missing = missing_guards(session)
+    owner = "with the service stopped" if settings.database.is_sqlite else "as the owner of the log"
+    for one in missing:
+        yield problem(
+            f"{one.what} is not as the schema makes it: the log can be changed, and nobody is told",
+            f"see that it was not (botledger verify with receipts or anchors); then {owner}: {one.sql}",
+        )
+    if not missing:
+        yield ok("triggers and unique keys of the log are as the schema makes them")
+
+
 def _quarantine(settings: Settings) -> Iterator[Finding]:
     with get_log_session(settings.database) as session:
         refused, newest = session.execute(select(func.count(), func.max(rejected.c.received_at))).one()
@@ -194,6 +209,7 @@ CHECKS: dict[str, SettingsCheck] = {
     "clock": _clock,
     "log": _log,
     "file": _file,
+    "guards": _guards,
     "quarantine": _quarantine,
     "books": _books,
 }
