@@ -10,7 +10,7 @@ DIFFERENT = 3
 UNREACHABLE = 4
 
 _DRIVERS = ("sqlite3", "psycopg")
-_NOT_A_LEDGER = ("no such table", "does not exist", "not a database", "no such column")
+_NOT_A_LEDGER = ("no such table", "does not exist", "not a database", "no such column", "could not decode")
 _DAMAGED = "disk image is malformed"
 _LOCKED = ("locked", "busy", "lock timeout", "not available")
 _NOT_WRITABLE = ("readonly", "read-only", "unable to open", "permission denied")
