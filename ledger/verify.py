@@ -12,7 +12,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, MultipleResultsFound
 from sqlalchemy.orm import Session
 
 from ledger import chain
-from ledger.errors import Corrupt, Refused
+from ledger.errors import Corrupt, Refused, SetupError
 from ledger.log import Head, read_head
 from ledger.messages import Fact, decode, digest
 from ledger.schema import events
@@ -78,6 +78,8 @@ def _prove(session: Session) -> Verified:
 def _read_head(session: Session) -> Head:
     try:
         return read_head(session)
+    except SetupError as error:
+        raise Corrupt(0, str(error)) from error
     except MultipleResultsFound as error:
         raise Corrupt(0, "the log has two heads") from error
     except _UNREADABLE as error:

@@ -12,6 +12,7 @@ from ledger.database import get_log_session
 from ledger.errors import SetupError
 from ledger.guards import missing_guards
 from ledger.lock import sole_lock, writers_lock
+from ledger.log import read_head
 from ledger.roles import roles_sql
 from ledger.schema import REVISION
 from ledger.settings import Database, Settings
@@ -47,14 +48,19 @@ def db(settings: Settings, *, action: str) -> None:
             migrations.upgrade(settings.database)
     check_log(settings.database)
     migrations.check_durability(settings.database)
-    if action == "check":
-        _look_at(settings.database)
+    _look_at(settings.database, thorough=action == "check")
     write(f"{settings.database}: schema {REVISION}, as this release needs it")
 
 
-def _look_at(database: Database) -> None:
-    """Raises: Corrupt where the log's file is damaged, SetupError where its triggers or unique keys are gone."""
+def _look_at(database: Database, *, thorough: bool) -> None:
+    """Raises: SetupError where the log's head, triggers or unique keys are gone, Corrupt where its file is damaged.
+
+    Unless it is to be thorough, the head is all that is looked at.
+    """
     with get_log_session(database) as session:
+        read_head(session)
+        if not thorough:
+            return
         check_file(session, thorough=False)
         missing = missing_guards(session)
     if missing:

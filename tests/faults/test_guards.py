@@ -128,3 +128,15 @@ def test_a_table_that_is_gone_has_no_sql_to_put_it_back(log: Database) -> None:
     assert found["what"].startswith(f"the table parked is {LOST}")
     assert "botledger restore BACKUP --replace" in found["remedy"]
     assert "it lacks the table parked" in call("db", "check", *where(log)).err
+
+
+def test_a_head_that_is_gone_is_told_as_damage_and_nothing_calls_the_log_well(log: Database) -> None:
+    with connection_of_the_owner(log) as connection:
+        connection.exec_driver_sql("DELETE FROM ledger.log_head")
+    dispose(log)
+    for words in ("verify", "db check", "db upgrade"):
+        answer = call(*words.split(), *where(log))
+        assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
+        assert "the log has no head: the one row of log_head was deleted" in answer.err
+        assert "botledger restore BACKUP --replace" in answer.err
+        assert "db upgrade" not in answer.err

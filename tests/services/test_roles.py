@@ -187,6 +187,14 @@ def test_a_projector_alone_can_make_the_books_of_a_new_ledger(postgres_templates
                 connection.execute(f'DROP ROLE "{name}"'.encode())
 
 
+def test_what_a_reader_must_not_read_is_no_problem_of_the_doctors(roles: Roles) -> None:
+    answer = call("doctor", "--json", "--database", str(roles.database("anna").url))
+    [found] = [row for row in answer.rows if row["check"] == "quarantine"]
+    assert (found["level"], found["what"].startswith("not looked at: ")) == ("ok", True)
+    troubled = {row["check"]: row["what"] for row in answer.rows if "permission" in row["what"]}
+    assert troubled == {}
+
+
 def test_a_readers_own_grants_and_views_survive_a_rebuild(roles: Roles) -> None:
     service = roles.database("service")
     bring_up(service)
