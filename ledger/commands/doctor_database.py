@@ -189,7 +189,7 @@ def _quarantine(settings: Settings) -> Iterator[Finding]:
     try:
         refused, waiting, newest = _in_quarantine(settings.database)
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _MAY_NOT:
+        if not may_not(error):
             raise
         yield ok("not looked at: this role of the database reads the log and no refused messages, as `db roles` has it")
         return
@@ -202,6 +202,11 @@ def _quarantine(settings: Settings) -> Iterator[Finding]:
             f"{waiting} messages are of a type or version that this release does not know", "upgrade botledger"
         )
     yield ok(f"{refused} rejected, {waiting} parked")
+
+
+def may_not(error: DBAPIError) -> bool:
+    """Whether PostgreSQL refuses for the role that asks."""
+    return getattr(error.orig, "sqlstate", None) == _MAY_NOT
 
 
 def _in_quarantine(database: Database) -> tuple[int, int, datetime | None]:

@@ -138,6 +138,9 @@ def test_the_service_works_with_its_role_and_readers_read_what_it_makes(roles: R
     with running_service(Settings(service, None, broker.url)):
         record(service, [(SUBJECT_PREFIX + BOT, fact("door").payload), (SUBJECT_PREFIX + BOT, b"refused")])
         wait_until(lambda: knows(service, BOT.partition(".")[2]), what="the bot is in the books")
+        anna_asks = call("doctor", "--json", "--database", str(roles.database("anna").url), "--nats", broker.url)
+        assert [row for row in anna_asks.rows if "permission" in row["what"]] == []
+        assert [row["check"] for row in anna_asks.rows if "not looked at" in row["what"]] == ["quarantine", "broker"]
     anna = roles.database("anna")
     for _ in range(2):
         rebuild(service)
