@@ -29,6 +29,7 @@ from ledger.errors import Corrupt, SetupError
 from ledger.log import position_hash, read_head
 from ledger.schema import events
 from ledger.settings import Database
+from ledger.soundness import check_file, damaged, is_damage
 from ledger.verify import verify
 from ledger.witness import renew_witness
 
@@ -58,7 +59,7 @@ def back_up(database: Database, target: Path, *, proves: bool = True) -> Copied:
     """Copy log and outboxes to `target`, a directory that is made; a name that ends in `.sqlite` takes the log alone.
 
     Where `target` is a directory already, the copy is made inside it under a name of its own. It is checked before it
-    gets its name: count and head, and unless told otherwise every hash.
+    gets its name: count and head, SQLite's own look at its pages, and unless told otherwise every hash and index.
 
     Raises: SetupError where the target is taken or cannot be written, Corrupt where the copy is not a whole log.
     """
@@ -199,6 +200,8 @@ def _checked(database: Database, *, proves: bool) -> tuple[int, int, str]:
             raise SetupError("what was copied is no log of a ledger: there is no schema in it")
         migrations.refuse_newer(revision, database)
         with get_log_session(database) as session:
+            if not proves:
+                check_file(session, thorough=False)
             head = verify(session).head if proves else read_head(session)
             facts = session.scalar(select(func.count()).select_from(events)) or 0
             if facts != head.position or position_hash(session, head.position) != head.hash:
@@ -206,6 +209,8 @@ def _checked(database: Database, *, proves: bool) -> tuple[int, int, str]:
                     min(facts, head.position) + 1, f"the log has {facts} facts, its head says {head.position}"
                 )
     except DBAPIError as error:
+        if is_damage(error):
+            raise damaged(str(error.orig)) from error
         raise SetupError(f"what was copied cannot be read: {error.orig}") from error
     finally:
         dispose(database)

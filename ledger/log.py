@@ -49,7 +49,7 @@ class Head:
 def read_head(session: Session) -> Head:
     """The position, hash and time of the last fact; position 0 and the genesis hash for an empty log.
 
-    Raises: SetupError where the log has no head row, so is not a ledger's.
+    Raises: SetupError where the log has lost the row of its head.
     """
     return _head(session.execute(select(log_head)).one_or_none())
 
@@ -57,7 +57,7 @@ def read_head(session: Session) -> Head:
 def lock_head(session: Session) -> Head:
     """The end of the log, held until the transaction ends: nobody else appends, parks or takes up meanwhile.
 
-    Raises: SetupError where the log has no head row, so is not a ledger's.
+    Raises: SetupError where the log has lost the row of its head.
     """
     return _head(session.execute(select(log_head).with_for_update()).one_or_none())
 
@@ -287,5 +287,8 @@ def _quarantine(session: Session, entries: Sequence[Entry], receipts: list[Recei
 
 def _head(row: Row[Any] | None) -> Head:
     if row is None:
-        raise SetupError("the log has no head: this database is not a ledger, run `botledger db upgrade`")
+        raise SetupError(
+            "the log has no head: the one row of log_head was deleted, which the log refuses, so somebody has tampered "
+            "with it. Restore a backup: `botledger restore BACKUP --replace` (PostgreSQL: by its own means)"
+        )
     return Head(row.position, row.hash, row.recorded_at)

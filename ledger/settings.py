@@ -146,5 +146,5 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
     if not value:
         return default
     if not value.isascii() or not value.isdecimal() or len(value) > 6:
-        raise SetupError(f"{name} is {value[:40]!r}; it must be a number of seconds, or 0")
+        raise SetupError(f"{name} is {value[:40]!r}; it must be a whole number of seconds, or 0")
     return float(value)

@@ -1,4 +1,4 @@
-"""The proof that the log is what was written: density, identity, columns, digests, chain, head."""
+"""The proof that the log is what was written: density, identity, columns, digests, chain, head; and its file."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Row, func, select
-from sqlalchemy.exc import DatabaseError, MultipleResultsFound
+from sqlalchemy.exc import DatabaseError, DBAPIError, MultipleResultsFound
 from sqlalchemy.orm import Session
 
 from ledger import chain
-from ledger.errors import Corrupt, Refused
+from ledger.errors import Corrupt, Refused, SetupError
 from ledger.log import Head, read_head
 from ledger.messages import Fact, decode_recorded, digest
 from ledger.schema import events
+from ledger.soundness import check_file, damaged, is_damage
 
 _BATCH = 5_000
 # SQLite stores whatever an owner, or a broken disk, puts into a column: times that are none, bytes that are no UTF-8.
@@ -31,10 +32,21 @@ class Verified:
 
 
 def verify(session: Session) -> Verified:
-    """Derive every column of the log again from the payloads, and every hash from the one before.
+    """Derive every column of the log again from the payloads, every hash from the one before; then look at the file.
 
-    Raises: Corrupt, naming the first bad position and what is wrong with it.
+    Raises: Corrupt, naming the first bad position and what is wrong with it; position 0 where it is head or file.
     """
+    try:
+        found = _prove(session)
+    except DBAPIError as error:
+        if not is_damage(error):
+            raise
+        raise damaged(str(error.orig)) from error
+    check_file(session, thorough=True)
+    return found
+
+
+def _prove(session: Session) -> Verified:
     head = _read_head(session)
     before = session.scalar(select(func.min(events.c.position)).where(events.c.position < 1))
     if before is not None:
@@ -66,6 +78,8 @@ def verify(session: Session) -> Verified:
 def _read_head(session: Session) -> Head:
     try:
         return read_head(session)
+    except SetupError as error:
+        raise Corrupt(0, str(error)) from error
     except MultipleResultsFound as error:
         raise Corrupt(0, "the log has two heads") from error
     except _UNREADABLE as error:

@@ -17,6 +17,7 @@ from ledger.settings import Database
 from ledger.witness import check_witness, keeping
 from projections import queries
 from projections.checkpoints import Outdated
+from projections.legible import read_with_care
 from projections.projector import Overtaken, Projector
 from projections.rebuild import rebuild
 
@@ -33,9 +34,12 @@ def check_log(database: Database) -> None:
 
 @contextmanager
 def reading_books(database: Database) -> Iterator[Session]:
-    """A session on log and books; that the books lag behind is said."""
+    """A session on log and books; that the books lag behind is said.
+
+    Raises: SetupError where there is no log or are no books, or a table of the books cannot be read.
+    """
     check_log(database)
-    with get_db_session(database) as session:
+    with get_db_session(database) as session, read_with_care(session):
         lag = queries.progress(session)
         if lag.lag:
             say(

@@ -8,11 +8,15 @@ from ledger import migrations
 from ledger.commands.books import check_log
 from ledger.commands.options import with_settings
 from ledger.commands.output import write
+from ledger.database import get_log_session
 from ledger.errors import SetupError
+from ledger.guards import missing_guards
 from ledger.lock import sole_lock, writers_lock
+from ledger.log import read_head
 from ledger.roles import roles_sql
 from ledger.schema import REVISION
 from ledger.settings import Database, Settings
+from ledger.soundness import check_file
 from ledger.witness import renew_witness
 
 ACTIONS = ("upgrade", "check", "accept-loss", "roles")
@@ -44,7 +48,27 @@ def db(settings: Settings, *, action: str) -> None:
             migrations.upgrade(settings.database)
     check_log(settings.database)
     migrations.check_durability(settings.database)
+    _look_at(settings.database, thorough=action == "check")
     write(f"{settings.database}: schema {REVISION}, as this release needs it")
+
+
+def _look_at(database: Database, *, thorough: bool) -> None:
+    """Raises: SetupError where the log's head, triggers or unique keys are gone, Corrupt where its file is damaged.
+
+    Unless it is to be thorough, the head is all that is looked at.
+    """
+    with get_log_session(database) as session:
+        read_head(session)
+        if not thorough:
+            return
+        check_file(session, thorough=False)
+        missing = missing_guards(session)
+    if missing:
+        raise SetupError(
+            f"the log in {database} can be changed unseen, for it lacks {', '.join(one.what for one in missing)}: see "
+            "that it was not (`botledger verify` with receipts or anchors); `botledger doctor` has the SQL to put back "
+            "what is missing"
+        )
 
 
 def _accept_loss(database: Database) -> None:

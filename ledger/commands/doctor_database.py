@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from ledger import migrations
 from ledger.commands.doctor_place import SettingsCheck
 from ledger.commands.findings import Finding, ok, problem, warning
 from ledger.database import connect, get_db_session, get_log_session, live_generation
-from ledger.errors import SetupError
+from ledger.errors import Corrupt, SetupError
+from ledger.guards import missing_guards
 from ledger.log import position_hash, read_head
 from ledger.schema import REVISION, events, parked, rejected
-from ledger.settings import Settings
-from ledger.witness import check_witness, read_witness
+from ledger.settings import Database, Settings
+from ledger.soundness import check_file
+from ledger.witness import WITNESS_FILE, check_witness, read_witness
 from projections import queries
 from projections.generations import CHECKPOINT
 from projections.tables import PROJECTOR_VERSION, Checkpoint
@@ -24,7 +27,12 @@ _SKEW = timedelta(seconds=2)
 _LARGE_SKEW = timedelta(minutes=1)
 _RECENT = timedelta(days=7)
 _BEHIND = 10_000
+_MAY_NOT = "42501"
+"""What PostgreSQL calls insufficient_privilege."""
 _UPGRADE = "botledger db upgrade"
+_RESTORE = "restore an older backup: botledger restore BACKUP --replace"
+_QUICK_BYTES = 1024**3
+"""SQLite looks at 200 MB a second where they are in memory already; a check of the doctor has fifteen seconds."""
 
 
 def answers(settings: Settings) -> Iterator[Finding]:
@@ -60,7 +68,27 @@ def witness(settings: Settings) -> Iterator[Finding]:
         )
         return
     found = read_witness(directory)
-    yield ok("there is none yet" if found is None else f"the log has position {found.position}, as it was committed")
+    if found is not None:
+        yield ok(f"the log has position {found.position}, as it was committed")
+        return
+    count = _count(settings.database)
+    if not count:
+        yield ok("there is none yet")
+        return
+    yield warning(
+        f"there is none, though the log has {count:,} facts: somebody has deleted {WITNESS_FILE}, and that the log was "
+        "cut or replaced since would not be noticed",
+        "see that nothing is lost: botledger verify with receipts or anchors; the next fact writes it anew, or, with "
+        "the service stopped, botledger db accept-loss",
+    )
+
+
+def _count(database: Database) -> int:
+    """The facts that there are; none where there is no log of this release."""
+    if migrations.current_revision(database) != REVISION:
+        return 0
+    with get_log_session(database) as session:
+        return session.scalar(select(func.count()).select_from(events)) or 0
 
 
 def _durability(settings: Settings) -> Iterator[Finding]:
@@ -124,10 +152,47 @@ def _log(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _quarantine(settings: Settings) -> Iterator[Finding]:
+def _file(settings: Settings) -> Iterator[Finding]:
+    """What SQLite says of the pages of its file (a quick look: `verify` holds its indices against the tables too)."""
+    database = settings.database
+    if not database.is_sqlite:
+        yield ok("PostgreSQL looks after its own: data_checksums, pg_amcheck")
+        return
+    size = database.log_file.stat().st_size
+    if size > _QUICK_BYTES:
+        yield ok(f"{size / 1024**3:.1f} GiB are too much for a quick look: `botledger verify` looks at all of it")
+        return
+    try:
+        with get_log_session(database) as session:
+            check_file(session, thorough=False)
+    except Corrupt as error:
+        yield problem(error.problem, _RESTORE)
+    else:
+        yield ok("SQLite finds it sound")
+
+
+def _guards(settings: Settings) -> Iterator[Finding]:
+    """Whether the database itself still refuses to change the log, or to hold a fact twice."""
     with get_log_session(settings.database) as session:
-        refused, newest = session.execute(select(func.count(), func.max(rejected.c.received_at))).one()
-        waiting = session.scalar(select(func.count()).select_from(parked)) or 0
+        missing = missing_guards(session)
+    owner = "with the service stopped" if settings.database.is_sqlite else "as the owner of the log"
+    for one in missing:
+        yield problem(
+            f"{one.what} is not as the schema makes it: the log can be changed, and nobody is told",
+            f"see that it was not (botledger verify with receipts or anchors); then {owner}: {one.sql}",
+        )
+    if not missing:
+        yield ok("triggers and unique keys of the log are as the schema makes them")
+
+
+def _quarantine(settings: Settings) -> Iterator[Finding]:
+    try:
+        refused, waiting, newest = _in_quarantine(settings.database)
+    except DBAPIError as error:
+        if not may_not(error):
+            raise
+        yield ok("not looked at: this role of the database reads the log and no refused messages, as `db roles` has it")
+        return
     if refused and newest is not None and datetime.now(UTC) - newest < _RECENT:
         yield warning(
             f"{refused} messages were refused, the last at {newest.isoformat()}", "botledger rejected says why"
@@ -137,6 +202,18 @@ def _quarantine(settings: Settings) -> Iterator[Finding]:
             f"{waiting} messages are of a type or version that this release does not know", "upgrade botledger"
         )
     yield ok(f"{refused} rejected, {waiting} parked")
+
+
+def may_not(error: DBAPIError) -> bool:
+    """Whether PostgreSQL refuses for the role that asks."""
+    return getattr(error.orig, "sqlstate", None) == _MAY_NOT
+
+
+def _in_quarantine(database: Database) -> tuple[int, int, datetime | None]:
+    """How many messages are rejected and parked, and when the last was rejected."""
+    with get_log_session(database) as session:
+        refused, newest = session.execute(select(func.count(), func.max(rejected.c.received_at))).one()
+        return refused, session.scalar(select(func.count()).select_from(parked)) or 0, newest
 
 
 def _books(settings: Settings) -> Iterator[Finding]:
@@ -170,6 +247,8 @@ CHECKS: dict[str, SettingsCheck] = {
     "durability": _durability,
     "clock": _clock,
     "log": _log,
+    "file": _file,
+    "guards": _guards,
     "quarantine": _quarantine,
     "books": _books,
 }

@@ -10,7 +10,8 @@ DIFFERENT = 3
 UNREACHABLE = 4
 
 _DRIVERS = ("sqlite3", "psycopg")
-_NOT_A_LEDGER = ("no such table", "does not exist", "not a database", "malformed", "no such column")
+_NOT_A_LEDGER = ("no such table", "does not exist", "not a database", "no such column", "could not decode")
+_DAMAGED = "disk image is malformed"
 _LOCKED = ("locked", "busy", "lock timeout", "not available")
 _NOT_WRITABLE = ("readonly", "read-only", "unable to open", "permission denied")
 
@@ -56,6 +57,11 @@ def _of_a_database(error: Exception) -> tuple[int, str]:
     original = getattr(error, "orig", None) or error
     reason = (str(original).strip().splitlines() or [type(original).__name__])[0]
     said = reason.lower()
+    if _DAMAGED in said:
+        return FAILED, one_line(
+            f"the file of log or books is damaged ({reason}): `botledger db check` says whether it is the log's; then "
+            "`botledger restore BACKUP --replace` puts a backup in its place. `botledger rebuild` makes the books anew"
+        )
     if any(word in said for word in _NOT_A_LEDGER):
         return FAILED, one_line(
             f"log or books cannot be read ({reason}): `botledger db check` and `verify` look at the log, "

@@ -15,6 +15,7 @@ from ledger.database import get_db_session, live_generation
 from ledger.events import CostBasis
 from ledger.settings import Database, Settings
 from projections import history, queries
+from projections.legible import read_with_care
 from projections.recall import recall
 from projections.telling import Json
 
@@ -82,7 +83,7 @@ def _recalled(database: Database, bot: str, times: Times, cost_basis: CostBasis 
     check_log(database)
     if live_generation(database) is None:
         return None
-    with get_db_session(database) as session:
+    with get_db_session(database) as session, read_with_care(session):
         return recall(session, bot, times.as_of)
 
 

@@ -29,10 +29,21 @@ Examples:
   botledger verify --receipts receipts.jsonl
   botledger verify --anchors /mnt/elsewhere/anchors.jsonl
   botledger verify --receipts old.jsonl --restored-after 1200    (once an older database was restored)
+
+\b
+--books compares bots, trades, lots, lot_matches, holdings, cash_movements, run_logs, historic_data,
+portfolio_worth and flags (but not the words of flags), and that the checkpoint is a place of the log.
+Not compared, for they are the projector's own: interests, snapshots, pending_folds.
+
+\b
 A log that was cut, or rewritten to its end, agrees with itself: receipts and anchors find it.
 Both options take the JSON lines of `publish --json`, `import --json` and `anchor`."""
 )
-@click.option("--books", is_flag=True, help="Also fold the log a second way, and compare every table of the books.")
+@click.option(
+    "--books",
+    is_flag=True,
+    help="Also fold the log a second way, and compare the tables that are named below.",
+)
 @click.option(
     "--receipts",
     "--anchors",

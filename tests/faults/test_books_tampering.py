@@ -112,9 +112,42 @@ def test_a_cell_that_cannot_be_read_is_found_too(sqlite_database: Database, valu
     assert "trades" in answer.err
 
 
+ILLEGIBLE = {
+    "cash that is no JSON": ("bots SET cash = 'zzz'", "bots of RSIBot cannot be read: ", "bots"),
+    "cash that is a list": ("bots SET cash = '[1]'", "bots RSIBot cash: is ", "bots"),
+    "cash that is no number": ("bots SET cash = '{\"USD\": NaN}'", "bots RSIBot cash: is ", ""),
+    "a worth that is none": ("bots SET worth = 'much'", "bots of RSIBot cannot be read: ", "bots"),
+    "a price that is none": ("trades SET price = 'much'", "trades of RSIBot cannot be read: ", "trades"),
+    "a checkpoint nowhere": ("checkpoints SET position = 'zzz'", "the checkpoint cannot be read: ", "checkpoints"),
+}
+
+
+@pytest.mark.parametrize(("change", "told", "table"), ILLEGIBLE.values(), ids=ILLEGIBLE.keys())
+def test_a_cell_that_is_none_of_its_columns_values_is_told_by_verify_and_by_readers(
+    sqlite_database: Database, change: str, told: str, table: str
+) -> None:
+    assert call("import", "-", *where(sqlite_database), stdin=jsonl(DAY)).code == 0
+    tamper(sqlite_database, f"UPDATE {change}")
+    answer = verified(sqlite_database)
+    assert answer.code == 3
+    assert any(line.startswith(f"botledger: {told}") for line in answer.err.splitlines()), answer.err
+    reader = ("trades", "RSIBot") if table == "trades" else ("bots",)
+    read = call(*reader, "--json", *where(sqlite_database))
+    if table:
+        [line] = read.err.splitlines()
+        assert line.startswith(f"botledger: the books cannot be read: {table} holds what is none of its values"), line
+        assert line.endswith(": `botledger rebuild` makes them anew")
+    assert read.code == bool(table)
+    assert call("rebuild", *where(sqlite_database)).code == 0
+    assert call("bots", *where(sqlite_database)).code == 0
+
+
 def test_every_table_is_compared_but_the_projectors_own() -> None:
     own = {"interests", "snapshots", "checkpoints", "pending_folds"}
     assert {table.name for table in Base.metadata.sorted_tables} - own == set(KEYS)
+    compared, _, left_out = call("verify", "--help").out.partition("Not compared")
+    assert [name for name in KEYS if name not in compared] == []
+    assert [name for name in own - {"checkpoints"} if name not in left_out] == []
 
 
 def test_every_column_is_compared_but_the_words_of_flags(kept: Database) -> None:

@@ -270,3 +270,19 @@ def test_a_quiet_service_leaves_the_witness_of_its_last_commit_though_it_is_kill
     cut_at_the_head(sqlite_database, Path())
     with pytest.raises(SetupError, match=LOST):
         check_witness(sqlite_database)
+
+
+def test_the_doctor_warns_where_the_witness_is_gone_though_the_log_has_facts(sqlite_database: Database) -> None:
+    def told() -> tuple[str, str, str | None]:
+        [row] = [row for row in call("doctor", "--json", *where(sqlite_database)).rows if row["check"] == "witness"]
+        return row["level"], row["what"], row["remedy"]
+
+    assert told() == ("ok", "there is none yet", None)
+    recorded(sqlite_database, 1, 2, 3)
+    (directory_of(sqlite_database) / "witness").unlink()
+    level, what, remedy = told()
+    assert (level, what.startswith("there is none, though the log has 3 facts")) == ("warning", True)
+    assert "would not be noticed" in what
+    assert remedy is not None and "botledger verify" in remedy and "db accept-loss" in remedy
+    assert call("db", "accept-loss", *where(sqlite_database)).code == 0
+    assert told()[0] == "ok"

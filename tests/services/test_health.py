@@ -212,8 +212,10 @@ def test_what_is_no_address_is_told_in_one_line(told: str, tmp_path: Path) -> No
 
 def test_the_time_for_each_bot_of_the_scrubber_is_a_number_of_seconds(tmp_path: Path) -> None:
     assert load_settings(data_dir=tmp_path, environment={"LEDGER_SCRUB_SECONDS": "0"}).scrub_seconds == 0
-    with pytest.raises(SetupError, match="LEDGER_SCRUB_SECONDS is 'soon'; it must be a number of seconds, or 0"):
+    with pytest.raises(SetupError, match="LEDGER_SCRUB_SECONDS is 'soon'; it must be a whole number of seconds, or 0"):
         load_settings(data_dir=tmp_path, environment={"LEDGER_SCRUB_SECONDS": "soon"})
+    with pytest.raises(SetupError, match=r"LEDGER_SCRUB_SECONDS is '0\.1'; it must be a whole number of seconds"):
+        load_settings(data_dir=tmp_path, environment={"LEDGER_SCRUB_SECONDS": "0.1"})
 
 
 def settings(database: Database, broker: NatsServer) -> Settings:

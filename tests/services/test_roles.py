@@ -138,6 +138,9 @@ def test_the_service_works_with_its_role_and_readers_read_what_it_makes(roles: R
     with running_service(Settings(service, None, broker.url)):
         record(service, [(SUBJECT_PREFIX + BOT, fact("door").payload), (SUBJECT_PREFIX + BOT, b"refused")])
         wait_until(lambda: knows(service, BOT.partition(".")[2]), what="the bot is in the books")
+        anna_asks = call("doctor", "--json", "--database", str(roles.database("anna").url), "--nats", broker.url)
+        assert [row for row in anna_asks.rows if "permission" in row["what"]] == []
+        assert [row["check"] for row in anna_asks.rows if "not looked at" in row["what"]] == ["quarantine", "broker"]
     anna = roles.database("anna")
     for _ in range(2):
         rebuild(service)
@@ -185,6 +188,14 @@ def test_a_projector_alone_can_make_the_books_of_a_new_ledger(postgres_templates
             for name in found.names[:-1]:
                 connection.execute(f'DROP OWNED BY "{name}" CASCADE'.encode())
                 connection.execute(f'DROP ROLE "{name}"'.encode())
+
+
+def test_what_a_reader_must_not_read_is_no_problem_of_the_doctors(roles: Roles) -> None:
+    answer = call("doctor", "--json", "--database", str(roles.database("anna").url))
+    [found] = [row for row in answer.rows if row["check"] == "quarantine"]
+    assert (found["level"], found["what"].startswith("not looked at: ")) == ("ok", True)
+    troubled = {row["check"]: row["what"] for row in answer.rows if "permission" in row["what"]}
+    assert troubled == {}
 
 
 def test_a_readers_own_grants_and_views_survive_a_rebuild(roles: Roles) -> None:
