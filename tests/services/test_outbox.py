@@ -1,6 +1,5 @@
 """The outbox: what is in it survives, leaves with its receipt, and never blocks what comes after."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import Conflict, LedgerError, SetupError
-from ledger.messages import Fact, decode
+from ledger.errors import Conflict, SetupError
 from ledger.outbox import Outbox
 from ledger.outbox_rows import Kept
-from ledger.receipts import Receipt, Status
+from ledger.receipts import Receipt
 from tests.servers import DEADLINE_SECONDS
+from tests.services.outbox_facts import BOT, RUN, deposit, receipt, waiting
 
-BOT = "bots.RSIBot"
-RUN = "2026-01-05T15:30"
 WRITER = """
 import sys
 from pathlib import Path
@@ -58,25 +55,6 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     found = Outbox(tmp_path, BOT)
     yield found
     found.close()
-
-
-def deposit(id: str, amount: str = "1", **fields: str) -> Fact:  # noqa: A002 - the field's own name
-    """A fact of the bot."""
-    message = {"id": id, "type": "deposit", "at": "2026-01-05T15:30:00Z", "amount": amount} | fields
-    found = decode(BOT, json.dumps(message).encode())
-    assert isinstance(found, Fact)
-    return found
-
-
-def receipt(fact: Fact, status: Status = "recorded", *, position: int | None = 1, reason: str | None = None) -> Receipt:
-    """The ledger's answer for a fact."""
-    digest = deposit(fact.event.id, "999").digest if status == "conflict" else fact.digest
-    return Receipt(BOT, fact.event.id, status, position, None, digest, reason)
-
-
-def waiting(outbox: Outbox) -> list[str]:
-    """The ids without receipt, in order."""
-    return [fact.id for fact in outbox.waiting(after=0, limit=10_000, limit_bytes=2**30)]
 
 
 def test_facts_wait_in_the_order_in_which_they_were_added_and_survive_the_process(tmp_path: Path) -> None:
@@ -198,61 +176,6 @@ def test_what_the_ledger_has_lost_waits_again_behind_all_else_and_once_for_all_p
     other.close()
     assert [(kept.id, kept.position) for kept in outbox.recorded(RUN)] == [("parked", None), ("new", 8), ("booked", 7)]
     assert outbox.add([taken], run=RUN) == (None,)
-
-
-def test_a_full_outbox_raises_and_keeps_nothing_of_the_call(tmp_path: Path) -> None:
-    outbox = Outbox(tmp_path, BOT, limit_bytes=200_000)
-    note = "x" * 10_000
-    added = 0
-    with pytest.raises(LedgerError, match="is full"):
-        while added < 100:
-            outbox.add([deposit(f"{added}", note=note)])
-            added += 1
-    assert 5 < added < 20
-    assert outbox.count_waiting(through=outbox.last_sequence()) == added
-    outbox.settle([receipt(deposit(f"{number}", note=note)) for number in range(added)])
-    outbox.add([deposit("again", note=note)])
-    outbox.close()
-
-
-def test_memories_give_way_where_the_outbox_is_full(tmp_path: Path) -> None:
-    outbox = Outbox(tmp_path, BOT, limit_bytes=200_000)
-    for number in range(100):
-        fact = deposit(f"{number}", note="x" * 10_000)
-        outbox.add([fact], run=RUN)
-        outbox.settle([receipt(fact)])
-    assert 0 < len(outbox.recorded(RUN)) < 20
-    outbox.close()
-
-
-def test_refusals_are_forgotten_only_once_somebody_was_told(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.outbox_rows.KEPT_FACTS", 10)
-    facts = [deposit(f"{number:02}") for number in range(30)]
-    outbox.add(facts)
-    outbox.settle([receipt(fact, "rejected", position=None) for fact in facts])
-    outbox.settle([])
-    assert [one.id for one in outbox.untold()] == [fact.id for fact in facts]
-    outbox.tell(outbox.untold()[:25])
-    outbox.settle([])
-    assert [one.id for one in outbox.untold()] == [fact.id for fact in facts[25:]]
-    assert [one.number for one in outbox.refused(after=0)] == list(range(21, 31))
-
-
-def test_an_outbox_full_of_refusals_that_nobody_was_told_of_says_so(tmp_path: Path) -> None:
-    outbox = Outbox(tmp_path, BOT, limit_bytes=200_000)
-    note = "x" * 10_000
-    added = 0
-    with pytest.raises(LedgerError, match=r"is full: 0 facts wait.* \d+ that it refused .*`botledger outbox list bots"):
-        while added < 100:
-            fact = deposit(f"{added}", note=note)
-            outbox.add([fact])
-            outbox.settle([receipt(fact, "rejected", position=None)])
-            added += 1
-    assert 5 < added < 20
-    assert len(outbox.untold()) == added, "none of them is lost"
-    outbox.tell(outbox.untold())
-    outbox.add([deposit("again", note=note)])
-    outbox.close()
 
 
 def test_a_file_that_is_no_outbox_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from ledger.outbox import Outbox
 from ledger.settings import Database
 from ledger.unanswered import Unanswered
 from tests.services.bots import NOBODY, Ledger, MakeBot, ids
-from tests.services.test_outbox import BOT, deposit, receipt
+from tests.services.outbox_facts import BOT, deposit, receipt
 
 
 @pytest.fixture
