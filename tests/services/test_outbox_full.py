@@ -6,7 +6,7 @@ import pytest
 
 from ledger.errors import LedgerError
 from ledger.outbox import Outbox
-from tests.services.outbox_facts import BOT, deposit, receipt
+from tests.services.outbox_facts import BOT, RUN, deposit, receipt
 
 
 def test_a_full_outbox_raises_and_keeps_nothing_of_the_call(tmp_path: Path) -> None:
