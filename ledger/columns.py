@@ -37,9 +37,7 @@ class Amount(types.TypeDecorator[Decimal]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         if value is None:
             return None
-        if isinstance(value, str) and "e" in value.lower():
-            raise ValueError(f"not an amount: {value[:60]!r}")  # An exponent could stand for a billion digits.
-        return canonical(Decimal(value))
+        return canonical(_amount(value) if isinstance(value, str) else value)
 
 
 class Moment(types.TypeDecorator[datetime]):
@@ -97,8 +95,17 @@ class Names(types.TypeDecorator[list[str]]):
 
 
 def exact_json(text: str | bytes) -> Any:
-    """The value of a JSON text, its numbers as `Decimal`: for the PostgreSQL driver, which would take floats."""
-    return json.loads(text, parse_int=Decimal, parse_float=Decimal)
+    """The value of a JSON text, its numbers as `Decimal`: for the PostgreSQL driver, which would take floats.
+
+    Raises: ValueError for a number with an exponent, which is none of ours.
+    """
+    return json.loads(text, parse_int=Decimal, parse_float=_amount)
+
+
+def _amount(text: str) -> Decimal:
+    if "e" in text.lower():
+        raise ValueError(f"not an amount: {text[:60]!r}")  # An exponent could stand for a billion digits.
+    return Decimal(text)
 
 
 def amounts_text(amounts: dict[str, Decimal]) -> str:

@@ -116,6 +116,7 @@ ILLEGIBLE = {
     "cash that is no JSON": ("bots SET cash = 'zzz'", "bots of RSIBot cannot be read: ", "bots"),
     "cash that is a list": ("bots SET cash = '[1]'", "bots RSIBot cash: is ", "bots"),
     "cash that is no number": ("bots SET cash = '{\"USD\": NaN}'", "bots RSIBot cash: is ", ""),
+    "cash of a billion digits": ("bots SET cash = '{\"USD\": 1e999999999}'", "bots of RSIBot cannot be read: ", "bots"),
     "a worth that is none": ("bots SET worth = 'much'", "bots of RSIBot cannot be read: ", "bots"),
     "a price that is none": ("trades SET price = 'much'", "trades of RSIBot cannot be read: ", "trades"),
     "a checkpoint nowhere": ("checkpoints SET position = 'zzz'", "the checkpoint cannot be read: ", "checkpoints"),
