@@ -46,6 +46,7 @@ def test_refusals_are_forgotten_only_once_somebody_was_told(tmp_path: Path, monk
     outbox.settle([])
     assert [one.id for one in outbox.untold()] == [fact.id for fact in facts[25:]]
     assert [one.number for one in outbox.refused(after=0)] == list(range(21, 31))
+    outbox.close()
 
 
 def test_an_outbox_full_of_refusals_that_nobody_was_told_of_says_so(tmp_path: Path) -> None:
