@@ -8,13 +8,12 @@ from typing import Any
 
 import structlog
 
-from ledger.answers import is_late
 from ledger.errors import LedgerError, Unreachable
 from ledger.events import ChargeApplied, Event, TradeExecuted
 from ledger.ids import REGISTERED
 from ledger.messages import encode
 from ledger.outbox_rows import Kept, SetAside
-from ledger.speaker import ASK_AGAIN_SECONDS, Published, Speaker, earlier_fact
+from ledger.speaker import Published, Speaker, earlier_fact
 
 RECORDED_SECONDS = 2.0
 REGISTRATIONS = "@registrations"
@@ -159,10 +158,7 @@ def _read(speaker: Speaker, head: str, *, timeout_seconds: float, patient: bool)
     after = 0
     while True:
         query = {"query": "recorded", "run": head, "after": after}
-        answer = speaker.ask(query, timeout_seconds=deadline - time.monotonic(), patient=patient)
-        if is_late(answer) and deadline - time.monotonic() > ASK_AGAIN_SECONDS:
-            time.sleep(ASK_AGAIN_SECONDS)
-            continue
+        answer = speaker.ask_again(query, timeout_seconds=deadline - time.monotonic(), patient=patient)
         if "error" in answer:
             raise Unreachable(str(answer["error"]))
         page = [_booked(speaker.subject, fields) for fields in answer["facts"]]

@@ -115,7 +115,7 @@ class Following:
                 _log.warning("the books are made anew", reason=str(outdated))
                 self._renew()
                 continue
-            except Exception as error:  # noqa: BLE001 - the outermost loop
+            except Exception as error:  # noqa: BLE001 - the outermost loop: the step is made again, from the checkpoint
                 problem = str(error).partition("\n")[0]
                 _log.error("projector step failed", error=type(error).__name__, text=problem, retry_seconds=backoff)
                 self._stop.wait(backoff)

@@ -176,15 +176,25 @@ class Speaker:
         deadline = time.monotonic() + timeout_seconds
         self.start()
         self.wait(timeout_seconds)
+        return self.ask_again(query, timeout_seconds=deadline - time.monotonic(), complete=True)
+
+    def ask_again(
+        self, query: Fields, *, timeout_seconds: float, patient: bool = True, complete: bool = False
+    ) -> dict[str, Any]:
+        """The answer, asked for again while it is late; `complete`: with all that this speaker has published.
+
+        Raises: Unreachable where there is none in time.
+        """
+        deadline = time.monotonic() + timeout_seconds
         while True:
             left = max(0.0, deadline - time.monotonic())
             # The ledger is given a little less, so that its own words come before the time is over.
             patience = min(0.9 * left, LONGEST_QUESTION_SECONDS)
-            known = {"position": self.position, "timeout_seconds": patience}
-            answer = self.ask({**query, **known}, timeout_seconds=left)
+            known = {"position": self.position, "timeout_seconds": patience} if complete else {}
+            answer = self.ask({**query, **known}, timeout_seconds=left, patient=patient)
             if not is_late(answer) or deadline - time.monotonic() <= ASK_AGAIN_SECONDS:
                 return answer
-            time.sleep(ASK_AGAIN_SECONDS)
+            time.sleep(ASK_AGAIN_SECONDS)  # Nobody tells when it is late no longer.
 
     def is_recorded(self, id_: str) -> bool:
         """Whether the ledger has taken a fact that was published as one of a run; a refusal is told with that.
