@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from nats import errors
-from nats.aio.client import Client, Srv
+from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client, Srv
 from nats.aio.msg import Msg
 from nats.protocol import parser
 
@@ -62,6 +62,15 @@ class Connection(Client):  # type: ignore[misc, unused-ignore]  # untyped where 
         except (ValueError, IndexError):
             return None
         return found
+
+    async def flush(self, timeout: int = DEFAULT_FLUSH_TIMEOUT) -> None:  # nats-py's own
+        """Wait until the server has all that was sent before this.
+
+        nats-py writes its question ahead of what still waits to be written, so that the answer says nothing of that.
+        """
+        if self.is_connected:
+            await self._flush_pending(force_flush=True)
+        await super().flush(timeout)
 
     async def _connect_to_server(self, s: Srv) -> None:
         """nats-py leaves the socket of a failed attempt open, and may go on after it was closed."""

@@ -27,9 +27,9 @@ from ledger.unanswered import Unanswered
 TOLD_AT_ONCE = 20
 ASK_AGAIN_SECONDS = 0.1
 LONGEST_QUESTION_SECONDS = 60.0
+LEAST_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 
-LEAST_SECONDS = 0.5
 Excuses = Callable[[Sequence[SetAside], float], Sequence[SetAside]]
 Clock = Callable[[], datetime]
 Fields = Mapping[str, object]
@@ -174,7 +174,6 @@ class Speaker:
         Raises: Unreachable where receipts or an answer do not come in time.
         """
         deadline = time.monotonic() + timeout_seconds
-        self.start()
         self.wait(timeout_seconds)
         return self.ask_again(query, timeout_seconds=deadline - time.monotonic(), complete=True)
 
@@ -188,8 +187,7 @@ class Speaker:
         deadline = time.monotonic() + timeout_seconds
         while True:
             left = max(0.0, deadline - time.monotonic())
-            # The ledger is given a little less, so that its own words come before the time is over.
-            patience = min(0.9 * left, LONGEST_QUESTION_SECONDS)
+            patience = min(0.9 * left, LONGEST_QUESTION_SECONDS)  # Less, so that the ledger's own words come in time.
             known = {"position": self.position, "timeout_seconds": patience} if complete else {}
             answer = self.ask({**query, **known}, timeout_seconds=left, patient=patient)
             if not is_late(answer) or deadline - time.monotonic() <= ASK_AGAIN_SECONDS:
